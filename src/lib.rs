@@ -1,0 +1,11 @@
+//! s3up: file backup from many hosts into one bucket.
+//!
+//! The library behind two thin binaries. `DESIGN.md` draws the house; every module's head says what
+//! it is for, which thread runs it, what it owns and what it must not do.
+
+pub mod clock;
+pub mod digest;
+pub mod limits;
+pub mod remote_path;
+pub mod server;
+pub mod wire;

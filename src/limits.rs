@@ -1,0 +1,122 @@
+//! Every bound of both programs, with its unit and its reason.
+//!
+//! Pure: constants only. A bound that an operator may want to change is a key of the configuration
+//! and only its range stands here.
+
+use std::time::Duration;
+
+/// Longest object key S3 accepts, in bytes of UTF-8, prefix and client included
+/// (Amazon S3 user guide, "Naming Amazon S3 objects").
+pub const KEY_BYTES_MAX: usize = 1024;
+
+/// Longest segment of a remote path, in bytes: what common file systems can hold as one name, so
+/// that every backup can be restored to a disk.
+pub const SEGMENT_BYTES_MAX: usize = 255;
+
+/// Longest client name, in bytes; leaves most of the key to the path.
+pub const CLIENT_NAME_BYTES_MAX: usize = 64;
+
+/// Shortest API key that is accepted, in bytes. `s3up-server keygen` makes far longer ones.
+pub const API_KEY_BYTES_MIN: usize = 16;
+
+/// Below this length an API key is accepted with a warning: the design asks for 32 characters.
+pub const API_KEY_BYTES_ADVISED: usize = 32;
+
+/// Longest API key, in bytes: a header line has to hold it.
+pub const API_KEY_BYTES_MAX: usize = 512;
+
+/// Largest configuration file, in bytes.
+pub const CONFIG_BYTES_MAX: u64 = 1024 * 1024;
+
+/// Size of the buffer that a small object is collected in, and of one part of a large one, in
+/// bytes. S3 wants at least 5 MiB for every part but the last.
+pub const PART_BYTES: usize = 8 * 1024 * 1024;
+
+/// Most parts one S3 multipart upload may have.
+pub const PARTS_MAX: u64 = 10_000;
+
+/// Largest object S3 can hold, in bytes (5 TiB). `max_file_size_mb` cannot ask for more.
+pub const OBJECT_BYTES_MAX: u64 = 5 * 1024 * 1024 * 1024 * 1024;
+
+/// Largest form field other than the file, in bytes: a path is at most [`KEY_BYTES_MAX`].
+pub const FIELD_BYTES_MAX: usize = 4096;
+
+/// Largest head (header lines) of one multipart part, in bytes.
+pub const PART_HEAD_BYTES_MAX: usize = 8 * 1024;
+
+/// Most parts one upload form may have: four are known, the rest is tolerated and skipped.
+pub const FORM_PARTS_MAX: usize = 16;
+
+/// What an upload form may weigh beside the file itself, in bytes: boundaries, part heads, fields.
+pub const FORM_OVERHEAD_BYTES_MAX: u64 = 256 * 1024;
+
+/// Largest JSON answer the client reads from the server, in bytes.
+pub const ANSWER_BYTES_MAX: u64 = 64 * 1024;
+
+/// Buffer for moving file bytes, in bytes.
+pub const COPY_BUFFER_BYTES: usize = 128 * 1024;
+
+/// Uploads larger than this ask first (`Expect: 100-continue`), in bytes: an early refusal then
+/// arrives before the body is sent instead of being lost with it.
+pub const EXPECT_CONTINUE_BYTES: u64 = 256 * 1024;
+
+/// Step of the clock that stamps files, with a margin: 4 ms were seen on ext4.
+pub const FILE_CLOCK_STEP: Duration = Duration::from_millis(10);
+
+/// Shortest `debounce_seconds`. Two stats this far apart cannot fall into one step of the file
+/// clock, so an equal stamp means an untouched file.
+pub const DEBOUNCE_SECONDS_MIN: f64 = 0.1;
+
+/// Longest `debounce_seconds`: one day.
+pub const DEBOUNCE_SECONDS_MAX: f64 = 86_400.0;
+
+/// Most paths the upload queue holds. Beyond it the scanner waits, and an event becomes a rescan.
+pub const QUEUE_PATHS_MAX: usize = 65_536;
+
+/// Most watch events that wait for the watcher thread; beyond it they become one rescan.
+pub const WATCH_EVENTS_MAX: usize = 65_536;
+
+/// Longest pause after a file's failed attempt.
+pub const RETRY_DELAY_MAX: Duration = Duration::from_secs(15 * 60);
+
+/// First pause when the server does not answer or is overloaded.
+pub const SERVER_PAUSE_FIRST: Duration = Duration::from_secs(1);
+
+/// Longest pause when the server does not answer or is overloaded.
+pub const SERVER_PAUSE_MAX: Duration = Duration::from_secs(60);
+
+/// Pause after the server refused the API key: hammering would not help.
+pub const KEY_PAUSE: Duration = Duration::from_secs(60);
+
+/// How long a program may take to end after the first signal, uploads in hand included.
+/// The systemd units allow more.
+pub const SHUTDOWN_MAX: Duration = Duration::from_secs(15);
+
+/// How long an upload in hand may still run after the first signal; then it is abandoned, and
+/// found again by the next start's scan.
+pub const UPLOAD_GRACE: Duration = Duration::from_secs(5);
+
+/// Deadlines of one HTTP request, as the client and the store keep them.
+pub mod http {
+    use std::time::Duration;
+
+    /// Name look-up and connection.
+    pub const CONNECT: Duration = Duration::from_secs(10);
+    /// Without one byte sent or received for so long, the peer counts as gone.
+    pub const STALL: Duration = Duration::from_secs(30);
+    /// From the last byte of the request to the head of the answer: the server acknowledges only
+    /// after S3 did.
+    pub const ANSWER: Duration = Duration::from_secs(300);
+    /// How long to wait for `100 Continue` before the body is sent anyway.
+    pub const CONTINUE: Duration = Duration::from_secs(5);
+    /// Idle connections older than this are not used again; servers keep theirs for longer.
+    pub const IDLE: Duration = Duration::from_secs(60);
+}
+
+const _: () = assert!(PART_BYTES >= 5 * 1024 * 1024, "S3 refuses smaller parts");
+const _: () = assert!(
+    DEBOUNCE_SECONDS_MIN * 1000.0 >= 2.0 * FILE_CLOCK_STEP.as_millis() as f64,
+    "two stats must not fall into one step of the file clock"
+);
+const _: () = assert!(UPLOAD_GRACE.as_secs() < SHUTDOWN_MAX.as_secs());
+const _: () = assert!(FIELD_BYTES_MAX >= KEY_BYTES_MAX);
