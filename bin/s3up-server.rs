@@ -1,1 +1,68 @@
-fn main() {}
+//! `s3up-server -c server.yaml`: the server. Arguments in, exit code out; the rest is the library's.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program speaks to its terminal")]
+
+use argh::FromArgs;
+use s3up::program::{self, Failure};
+use s3up::server;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Receives files from s3up clients and stores them in one bucket. It alone holds the S3
+/// credentials.
+///
+/// Runs until SIGTERM or SIGINT. What it does is logged to standard error; RUST_LOG=s3up=debug
+/// says more.
+#[derive(FromArgs)]
+#[argh(note = "Examples:\n  s3up-server keygen\n  s3up-server -c /etc/s3up/server.yaml")]
+struct Arguments {
+    /// the configuration file
+    #[argh(option, short = 'c')]
+    config: Option<PathBuf>,
+
+    /// print the version and end
+    #[argh(switch, short = 'V')]
+    version: bool,
+
+    #[argh(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(FromArgs)]
+#[argh(subcommand)]
+enum Command {
+    Keygen(Keygen),
+}
+
+/// Make an API key for one client. The first line goes into client.yaml (server.api_key), the
+/// second one into server.yaml (clients[].api_key_sha256): the server needs not know the key itself.
+#[derive(FromArgs)]
+#[argh(subcommand, name = "keygen")]
+struct Keygen {}
+
+fn main() -> ExitCode {
+    match program::arguments::<Arguments>() {
+        Err(stop) => stop,
+        Ok(Arguments { version: true, .. }) => {
+            println!("s3up-server {}", env!("CARGO_PKG_VERSION"));
+            ExitCode::SUCCESS
+        }
+        Ok(Arguments { command: Some(Command::Keygen(Keygen {})), .. }) => {
+            program::report(keygen())
+        }
+        Ok(arguments) => program::report(run(arguments)),
+    }
+}
+
+fn keygen() -> Result<(), Failure> {
+    let (key, sha256) = server::auth::generate_key().map_err(Failure::run)?;
+    println!("api_key: \"{}\"", key.expose());
+    println!("api_key_sha256: \"{sha256}\"");
+    Ok(())
+}
+
+fn run(arguments: Arguments) -> Result<(), Failure> {
+    let file = program::required_config(arguments.config, "s3up-server -c /etc/s3up/server.yaml")?;
+    let config = program::read_config(&file, server::config::parse)?;
+    program::start_log();
+    server::run(config).map_err(Failure::run)
+}

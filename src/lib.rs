@@ -3,9 +3,15 @@
 //! The library behind two thin binaries. `DESIGN.md` draws the house; every module's head says what
 //! it is for, which thread runs it, what it owns and what it must not do.
 
+pub mod client;
 pub mod clock;
+pub mod config;
 pub mod digest;
 pub mod limits;
+pub mod program;
 pub mod remote_path;
+pub mod secret;
 pub mod server;
+pub mod sqlite;
+pub mod threads;
 pub mod wire;

@@ -1,3 +1,149 @@
-//! The server.
+//! The server: it takes files from clients and brings them into one store.
+//!
+//! This file is wiring only: configuration, store, workers, and the order in which they end, which
+//! is written in [`run`].
+
+pub mod auth;
+pub mod config;
+pub mod handlers;
+pub mod intake;
 pub mod key;
+pub mod multipart;
+pub mod range;
+pub mod reply;
+pub mod route;
 pub mod store;
+pub mod workers;
+
+use crate::threads::{Ended, StopSource, Supervisor, shutdown_deadline};
+use auth::Keyring;
+use config::{Config, StoreConfig};
+use handlers::Handlers;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, ToSocketAddrs as _};
+use std::sync::Arc;
+use store::directory::DirectoryStore;
+use store::s3::{S3Settings, S3Store};
+use store::{ObjectStore, StoreError};
+use workers::Pool;
+
+/// Why the server could not start, or had to end.
+#[derive(Debug, thiserror::Error)]
+pub enum ServerError {
+    /// The store cannot be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The address cannot be listened on.
+    #[error("cannot listen on {address}: {cause}; hint: see server.host and server.port")]
+    Listen {
+        /// The address.
+        address: String,
+        /// What the system answered.
+        cause: io::Error,
+    },
+    /// No thread or signal handler to be had.
+    #[error("cannot start a thread: {0}")]
+    Thread(#[from] io::Error),
+    /// A part of the server ended, which none may.
+    #[error("the {name} thread ended: {cause}")]
+    Died {
+        /// The thread's name.
+        name: String,
+        /// Its panic, if it was one.
+        cause: String,
+    },
+}
+
+/// Runs the server until a signal ends it.
+pub fn run(config: Config) -> Result<(), ServerError> {
+    let mut supervisor = Supervisor::new()?;
+    let mut stop = StopSource::default();
+    let store = open_store(&config.store)?;
+    log::info!("s3up-server {} stores in {}", env!("CARGO_PKG_VERSION"), store.describe());
+    match store.ready() {
+        Ok(()) => {}
+        // Not fatal: a store that is away comes back, and clients wait for it.
+        Err(error) => log::error!("the store is not ready, uploads fail until it is: {error}"),
+    }
+    for client in config.clients.iter().filter(|client| client.weak_key) {
+        log::warn!(
+            "client {} has a key of fewer than {} characters; hint: `s3up-server keygen`",
+            client.name,
+            crate::limits::API_KEY_BYTES_ADVISED
+        );
+    }
+    let listener = listen(&config.server)?;
+    let handlers = Handlers::new(Keyring::new(config.clients), config.path_prefix, store);
+    let pool = Pool::new(listener, handlers, stop.stop())?;
+    for number in 0..config.server.workers {
+        let pool = Arc::clone(&pool);
+        supervisor.spawn(format!("worker-{number}"), move || pool.run())?;
+    }
+
+    let ended = supervisor.wait();
+    if let Ended::Signal(signal) = ended {
+        log::info!("{signal}: ending; requests in hand are finished");
+    }
+    // The flag first: a worker that wakes, or finishes its request, then ends.
+    stop.raise();
+    for _ in 0..config.server.workers {
+        pool.wake();
+    }
+    if !supervisor.join(shutdown_deadline()) {
+        log::warn!("a request did not end in time and is abandoned; its client repeats it");
+    }
+    match ended {
+        Ended::Signal(_) => Ok(()),
+        Ended::Thread { name, panic } => {
+            Err(ServerError::Died { name, cause: panic.unwrap_or_else(|| "see the log".into()) })
+        }
+    }
+}
+
+fn open_store(config: &StoreConfig) -> Result<Box<dyn ObjectStore>, StoreError> {
+    Ok(match config {
+        StoreConfig::Directory(path) => Box::new(DirectoryStore::open(path.clone())?),
+        StoreConfig::S3(s3) => Box::new(S3Store::new(S3Settings {
+            endpoint: s3.endpoint.clone(),
+            region: s3.region.clone(),
+            bucket: s3.bucket.clone(),
+            access_key_id: s3.access_key_id.clone(),
+            secret_access_key: s3.secret_access_key.clone(),
+            session_token: None,
+        })?),
+    })
+}
+
+/// Listens, on loopback whatever `host` says: the gate that may face a network is not built yet.
+fn listen(server: &config::Server) -> Result<TcpListener, ServerError> {
+    let failed = |address: String| move |cause| ServerError::Listen { address, cause };
+    let named = format!("{}:{}", server.host, server.port);
+    let wanted = (server.host.as_str(), server.port)
+        .to_socket_addrs()
+        .and_then(|mut addresses| {
+            addresses.next().ok_or_else(|| io::Error::other("the name has no address"))
+        })
+        .map_err(failed(named))?;
+    let loopback = match wanted.ip() {
+        ip if ip.is_loopback() => ip,
+        IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::LOCALHOST),
+    };
+    let address = SocketAddr::new(loopback, wanted.port());
+    if wanted != address {
+        log::warn!(
+            "this version listens on loopback only: {address} instead of {wanted}; hint: a reverse \
+             proxy on this machine can forward to it"
+        );
+    }
+    if server.tls.is_some() {
+        log::warn!(
+            "this version does not speak TLS yet: plain HTTP on loopback; hint: a reverse proxy on \
+             this machine can hold the certificate, or set server.tls.enabled: false"
+        );
+    }
+    let listener = TcpListener::bind(address).map_err(failed(address.to_string()))?;
+    let bound = listener.local_addr().map_err(failed(address.to_string()))?;
+    log::info!("listening on http://{bound}");
+    Ok(listener)
+}

@@ -1,0 +1,170 @@
+//! The client daemon: it watches folders and sends what comes to rest there.
+//!
+//! This file is wiring only. The order of a start is the design document's: configuration,
+//! database, queue, watcher, first scan, draining, normal operation. The order of an end is written
+//! in [`run`].
+
+pub mod config;
+pub mod database;
+pub mod disk;
+pub mod fingerprint;
+pub mod form;
+pub mod plan;
+pub mod queue;
+pub mod retry;
+pub mod scanner;
+pub mod scope;
+pub mod stability;
+pub mod transport;
+pub mod uploader;
+pub mod watcher;
+
+use crate::limits::{QUEUE_PATHS_MAX, WATCH_EVENTS_MAX};
+use crate::sqlite::DatabaseError;
+use crate::threads::{Ended, StopSource, Supervisor, shutdown_deadline};
+use config::Config;
+use crossbeam_channel::bounded;
+use database::Database;
+use queue::SharedQueue;
+use scanner::Scanner;
+use scope::Scope;
+use std::io;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use transport::Transport;
+use uploader::Uploader;
+use watcher::{Watcher, baseline_now};
+
+/// Why the client could not start, or had to end.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// The database cannot be used.
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
+    /// None of the watched folders can be read, so there is nothing to do.
+    #[error(
+        "cannot read any watched folder; the first is {path:?}: {cause}; hint: it must exist and \
+         this user must be able to read it (key watches[].local_path)"
+    )]
+    NoFolder {
+        /// The first watched folder.
+        path: PathBuf,
+        /// What the system answered.
+        cause: io::Error,
+    },
+    /// The system has no inotify instance left.
+    #[error(
+        "cannot watch anything: {0}; hint: raise fs.inotify.max_user_instances: sysctl \
+         fs.inotify.max_user_instances=1024"
+    )]
+    Watch(notify::Error),
+    /// No thread or signal handler to be had.
+    #[error("cannot start a thread: {0}")]
+    Thread(#[from] io::Error),
+    /// A part of the client ended, which none may.
+    #[error("the {name} thread ended: {cause}")]
+    Died {
+        /// The thread's name.
+        name: String,
+        /// Its panic, if it was one.
+        cause: String,
+    },
+}
+
+/// Runs the client until a signal ends it.
+pub fn run(config: Config) -> Result<(), ClientError> {
+    let mut supervisor = Supervisor::new()?;
+    let mut stop = StopSource::default();
+    let database = Arc::new(Database::open(&config.database)?);
+    check_folders(&config)?;
+    let queue = Arc::new(SharedQueue::new(QUEUE_PATHS_MAX));
+    let debounce = config.stability.debounce;
+    let scope = Scope::new(config.watches.clone(), &config.database);
+    let baselines = baselines(&config, &database)?;
+    log::info!(
+        "s3up {} backs up {} folders to {}",
+        env!("CARGO_PKG_VERSION"),
+        config.watches.len(),
+        config.server.url
+    );
+
+    let (scans, requests) = bounded(WATCH_EVENTS_MAX);
+    let watcher = Watcher::start(scope.clone(), database.clone(), queue.clone(), debounce, scans)
+        .map_err(ClientError::Watch)?;
+    let scanner = Scanner {
+        scope: scope.clone(),
+        baselines,
+        database: Arc::clone(&database),
+        queue: Arc::clone(&queue),
+        debounce,
+        interval: config.scan.interval,
+    };
+    let uploader = Arc::new(Uploader {
+        scope,
+        database,
+        queue: Arc::clone(&queue),
+        transport: Transport::new(&config.server),
+        stability: config.stability,
+        upload: config.upload,
+        stop: stop.stop(),
+        outage: Mutex::default(),
+    });
+
+    let token = stop.stop();
+    supervisor.spawn("watcher", move || watcher.run(&token))?;
+    let token = stop.stop();
+    supervisor.spawn("scanner", move || scanner.run(&requests, &token))?;
+    for number in 0..config.upload.concurrency {
+        let uploader = Arc::clone(&uploader);
+        supervisor.spawn(format!("uploader-{number}"), move || uploader.run())?;
+    }
+
+    let ended = supervisor.wait();
+    if let Ended::Signal(signal) = ended {
+        log::info!("{signal}: ending; {} files wait and are found again", queue.len());
+    }
+    // Watcher and scanner see the flag, then nothing is pushed any more; the closed queue ends the
+    // workers, each after the upload in its hands or limits::UPLOAD_GRACE, whichever is earlier.
+    stop.raise();
+    queue.close();
+    if !supervisor.join(shutdown_deadline()) {
+        log::warn!(
+            "an upload did not end in time and is abandoned; it is repeated at the next start"
+        );
+    }
+    match ended {
+        Ended::Signal(_) => Ok(()),
+        Ended::Thread { name, panic } => Err(ClientError::Died {
+            name,
+            cause: panic.unwrap_or_else(|| "without a reason".into()),
+        }),
+    }
+}
+
+/// A folder that cannot be read is reported by the scan and retried. If there is no other, that is
+/// a mistake in the configuration more likely than an accident.
+fn check_folders(config: &Config) -> Result<(), ClientError> {
+    let mut first = None;
+    for watch in &config.watches {
+        match std::fs::read_dir(&watch.local_path) {
+            Ok(_) => return Ok(()),
+            Err(cause) => {
+                first
+                    .get_or_insert(ClientError::NoFolder { path: watch.local_path.clone(), cause });
+            }
+        }
+    }
+    first.map_or(Ok(()), Err)
+}
+
+fn baselines(config: &Config, database: &Database) -> Result<Vec<Option<i64>>, DatabaseError> {
+    let everything = config.scan.upload_existing;
+    let first = (!everything).then(baseline_now);
+    let watches = config.watches.iter();
+    watches
+        .map(|watch| {
+            let kept = database.baseline(&watch.local_path, first)?;
+            Ok(kept.filter(|_| !everything))
+        })
+        .collect()
+}

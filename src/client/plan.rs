@@ -1,0 +1,96 @@
+//! What to do with a file: from what the database knows and what the disk shows.
+//!
+//! Pure.
+
+use crate::client::fingerprint::Fingerprint;
+use crate::digest::Digest;
+
+/// What the database knows of a file that was uploaded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// What it was stored as.
+    pub remote_path: String,
+    /// What it looked like when it was uploaded.
+    pub fingerprint: Fingerprint,
+    /// What was in it.
+    pub sha256: Digest,
+}
+
+/// What a file needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Need {
+    /// Nothing: what is on the disk is what was uploaded.
+    Nothing,
+    /// Only its inode was touched (`chmod`, `mv`, a copy put in place): upload it if its bytes
+    /// differ from these.
+    Compare(Digest),
+    /// It is new or changed.
+    Upload,
+}
+
+/// Decides what a file needs. `remote_path` is where it belongs today.
+pub fn need(record: Option<&Record>, remote_path: &str, now: &Fingerprint) -> Need {
+    let Some(record) = record else { return Need::Upload };
+    let then = &record.fingerprint;
+    if record.remote_path != remote_path {
+        // The watch's prefix was changed; what was uploaded lies elsewhere.
+        Need::Upload
+    } else if then == now {
+        Need::Nothing
+    } else if (then.size, then.mtime_ns) == (now.size, now.mtime_ns) {
+        Need::Compare(record.sha256)
+    } else {
+        Need::Upload
+    }
+}
+
+/// Whether a scan takes a file of which there is no record. With a `baseline` (the first run of a
+/// watch that skips existing files, nanoseconds since 1970) only what was changed or brought in
+/// since.
+pub fn is_new(baseline_ns: Option<i64>, now: &Fingerprint) -> bool {
+    baseline_ns.is_none_or(|baseline| now.ctime_ns.max(now.mtime_ns) >= baseline)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SEEN: Fingerprint = Fingerprint { size: 10, mtime_ns: 1000, ctime_ns: 1001, inode: 7 };
+
+    fn check(now: Fingerprint, expected: Need) {
+        let record =
+            Record { remote_path: "a".into(), fingerprint: SEEN, sha256: Digest::of(b"x") };
+        assert_eq!(need(Some(&record), "a", &now), expected, "{now:?}");
+        assert_eq!(need(Some(&record), "b", &now), Need::Upload, "another remote path");
+        assert_eq!(need(None, "a", &now), Need::Upload, "never uploaded");
+    }
+
+    #[test]
+    fn an_untouched_file_needs_nothing() {
+        check(SEEN, Need::Nothing);
+    }
+
+    #[test]
+    fn another_size_or_mtime_needs_an_upload_down_to_the_nanosecond() {
+        check(Fingerprint { size: 11, ..SEEN }, Need::Upload);
+        check(Fingerprint { mtime_ns: 1001, ..SEEN }, Need::Upload);
+        check(Fingerprint { mtime_ns: 999, ..SEEN }, Need::Upload);
+    }
+
+    #[test]
+    fn only_a_touched_inode_needs_a_look_at_the_bytes() {
+        check(Fingerprint { ctime_ns: 2000, ..SEEN }, Need::Compare(Digest::of(b"x")));
+        check(Fingerprint { inode: 8, ..SEEN }, Need::Compare(Digest::of(b"x")));
+    }
+
+    #[test]
+    fn a_baseline_leaves_out_only_what_has_not_been_touched_since() {
+        for (baseline, expected) in
+            [(None, true), (Some(1000), true), (Some(1001), true), (Some(1002), false)]
+        {
+            assert_eq!(is_new(baseline, &SEEN), expected, "{baseline:?}");
+        }
+        let restored = Fingerprint { mtime_ns: 5, ctime_ns: 3000, ..SEEN };
+        assert!(is_new(Some(2000), &restored), "an old file brought in later is new");
+    }
+}

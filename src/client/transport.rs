@@ -1,0 +1,180 @@
+//! The way to the server: one kept-alive HTTP agent, and what its answers mean.
+//!
+//! Shared by the uploader's workers. It owns the connections and the key. It knows nothing of the
+//! queue or the database, and it never decides what to do about a failure: [`Failure`] says whose
+//! fault it was, the uploader acts.
+
+use crate::client::config::Server;
+use crate::client::form::{Fields, FormBody};
+use crate::limits::{ANSWER_BYTES_MAX, EXPECT_CONTINUE_BYTES, http};
+use crate::secret::Secret;
+use crate::wire::{ErrorCode, Fault, ReceivedError, Uploaded, fault_of_status, route};
+use std::io::{self, Read};
+use std::time::Duration;
+use ureq::http::{Response, header};
+use ureq::tls::{TlsConfig, TlsProvider};
+use ureq::{Agent, Body, SendBody};
+
+/// Sends files to one server.
+pub struct Transport {
+    agent: Agent,
+    url: String,
+    api_key: Secret,
+}
+
+/// Why a file was not stored.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// The file could not be read to its end.
+    #[error("cannot read it: {0}")]
+    File(io::Error),
+    /// The server answered, and not with success.
+    #[error("the server answers {status} {error}: {message}")]
+    Refused {
+        /// Who has to act.
+        fault: Fault,
+        /// The HTTP status.
+        status: u16,
+        /// The error code, or what stands in its place.
+        error: String,
+        /// What the server says about it.
+        message: String,
+        /// How long it asks to be left alone.
+        retry_after: Option<Duration>,
+    },
+    /// No answer: no connection, a broken one, none in time.
+    #[error("{0}")]
+    Unreachable(String),
+    /// An answer that cannot be true.
+    #[error("the server's answer is not what was asked for: {0}")]
+    Nonsense(String),
+}
+
+impl Failure {
+    /// Who has to act.
+    pub fn fault(&self) -> Fault {
+        match self {
+            Self::Refused { fault, .. } => *fault,
+            Self::Unreachable(_) => Fault::Server,
+            Self::File(_) | Self::Nonsense(_) => Fault::Exchange,
+        }
+    }
+
+    /// How long the server asks to be left alone.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Refused { retry_after, .. } => *retry_after,
+            _ => None,
+        }
+    }
+}
+
+impl Transport {
+    /// A way to `server`; nothing is sent yet.
+    pub fn new(server: &Server) -> Self {
+        let config = Agent::config_builder()
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .max_redirects_will_error(false)
+            // Only what the configuration says, never an environment left over from a shell.
+            .proxy(None)
+            .user_agent(concat!("s3up/", env!("CARGO_PKG_VERSION")))
+            .tls_config(TlsConfig::builder().provider(TlsProvider::Rustls).build())
+            .timeout_connect(Some(http::CONNECT))
+            .timeout_await_100(Some(http::CONTINUE))
+            .timeout_per_write(Some(http::STALL))
+            .timeout_recv_response(Some(http::ANSWER))
+            .timeout_recv_body(Some(http::STALL))
+            .max_idle_age(http::IDLE)
+            .max_idle_connections_per_host(64)
+            .max_idle_connections(64)
+            .build();
+        Self { agent: config.into(), url: server.url.clone(), api_key: server.api_key.clone() }
+    }
+
+    /// Sends one file. Success means that the server has it in its store, with exactly the size and
+    /// digest that were sent.
+    pub fn upload(&self, content: impl Read, fields: &Fields<'_>) -> Result<Uploaded, Failure> {
+        let mut form = FormBody::new(content, fields, boundary()?);
+        let length = form.length();
+        let mut request = self
+            .agent
+            .post(format!("{}{}", self.url, route::UPLOAD))
+            .header(header::AUTHORIZATION, format!("Bearer {}", self.api_key.expose()))
+            .header(header::CONTENT_TYPE, form.content_type())
+            .header(header::CONTENT_LENGTH, length);
+        if length > EXPECT_CONTINUE_BYTES {
+            request = request.header(header::EXPECT, "100-continue");
+        }
+        let sent = request.send(SendBody::from_reader(&mut form));
+        let response = match (sent, form.take_failure()) {
+            (_, Some(error)) => return Err(Failure::File(error)),
+            (Err(error), None) => return Err(Failure::Unreachable(self.explain(&error))),
+            (Ok(response), None) => response,
+        };
+        let uploaded: Uploaded = answer(response)?;
+        match form.digest() {
+            Some(sha256) if uploaded.size == fields.size && uploaded.sha256 == sha256 => {
+                Ok(uploaded)
+            }
+            _ => Err(Failure::Nonsense(format!(
+                "it confirms {} bytes with SHA-256 {}",
+                uploaded.size, uploaded.sha256
+            ))),
+        }
+    }
+
+    fn explain(&self, error: &ureq::Error) -> String {
+        let hint = match error {
+            ureq::Error::Io(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+                "; hint: is s3up-server running there, on this port? (key server.url)"
+            }
+            ureq::Error::HostNotFound => "; hint: check the name in server.url",
+            ureq::Error::Io(error) if error.to_string().contains("InvalidContentType") => {
+                "; hint: the server does not speak TLS on this port"
+            }
+            _ => "",
+        };
+        format!("no answer from {}: {error}{hint}", self.url)
+    }
+}
+
+/// A boundary that no file contains: 128 random bits.
+fn boundary() -> Result<String, Failure> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes)
+        .map_err(|error| Failure::File(io::Error::other(format!("no random bytes: {error}"))))?;
+    Ok(format!("s3up-{}", hex::encode(bytes)))
+}
+
+/// Reads an answer's JSON, or what its error says.
+fn answer<T: serde::de::DeserializeOwned>(mut response: Response<Body>) -> Result<T, Failure> {
+    let status = response.status().as_u16();
+    let retry_after = response
+        .headers()
+        .get(header::RETRY_AFTER)
+        .and_then(|value| value.to_str().ok()?.parse().ok())
+        .map(Duration::from_secs);
+    let mut body = Vec::new();
+    let read =
+        response.body_mut().with_config().limit(ANSWER_BYTES_MAX).reader().read_to_end(&mut body);
+    if let Err(error) = read {
+        return Err(Failure::Unreachable(format!("the server's answer broke off: {error}")));
+    }
+    if status == 200 {
+        return serde_json::from_slice(&body).map_err(|error| Failure::Nonsense(error.to_string()));
+    }
+    let received: Option<ReceivedError> = serde_json::from_slice(&body).ok();
+    let code = received.as_ref().and_then(|received| received.error.parse::<ErrorCode>().ok());
+    let (error, message) = received.map_or_else(
+        || ("without an error code".to_owned(), "is that an s3up-server?".to_owned()),
+        |received| (received.error, received.message),
+    );
+    Err(Failure::Refused {
+        fault: code.map_or_else(|| fault_of_status(status), ErrorCode::fault),
+        status,
+        error,
+        message,
+        retry_after,
+    })
+}

@@ -1,0 +1,494 @@
+//! Reads a YAML configuration and reports everything that is wrong with it at once.
+//!
+//! Pure: text in, values or [`ConfigError`] out; the environment is an argument. Which keys there
+//! are is the business of `client::config` and `server::config`; this module knows how to ask for
+//! one, how to replace `${VAR}`, and how to say where a problem stands.
+//!
+//! A reader asks a [`Section`] for each key it knows. `None` always means "a problem was noted", so
+//! a reader asks for everything first and puts its result together last.
+
+mod line;
+
+use line::{Step, line_of};
+use serde_yaml::{Mapping, Value};
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::fmt::{self, Display};
+use std::ops::RangeInclusive;
+
+/// Looks up an environment variable.
+pub type Environment<'e> = &'e dyn Fn(&str) -> Option<String>;
+
+/// Everything that is wrong with one configuration file; one line each.
+#[derive(Debug, PartialEq, Eq)]
+pub struct ConfigError {
+    file: String,
+    problems: Vec<Problem>,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+struct Problem {
+    line: Option<usize>,
+    key: String,
+    message: String,
+}
+
+impl std::error::Error for ConfigError {}
+
+impl Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, problem) in self.problems.iter().enumerate() {
+            if index > 0 {
+                writeln!(f)?;
+            }
+            write!(f, "{}:", self.file)?;
+            if let Some(line) = problem.line {
+                write!(f, "{line}:")?;
+            }
+            if !problem.key.is_empty() {
+                write!(f, " {}:", problem.key)?;
+            }
+            write!(f, " {}", problem.message)?;
+        }
+        Ok(())
+    }
+}
+
+impl ConfigError {
+    /// A problem with the file as a whole, such as one that cannot be read.
+    pub fn whole_file(file: &str, message: impl Into<String>) -> Self {
+        let problem = Problem { line: None, key: String::new(), message: message.into() };
+        Self { file: file.to_owned(), problems: vec![problem] }
+    }
+}
+
+/// Parses `text` and lets `read` take its keys. `file` is the name problems are reported under.
+pub fn parse<T>(
+    file: &str,
+    text: &str,
+    environment: Environment<'_>,
+    read: impl FnOnce(&Section<'_>) -> Option<T>,
+) -> Result<T, ConfigError> {
+    let root: Value = serde_yaml::from_str(text).map_err(|error| ConfigError {
+        file: file.to_owned(),
+        problems: vec![Problem {
+            line: error.location().map(|at| at.line()),
+            key: String::new(),
+            message: format!("not valid YAML: {error}"),
+        }],
+    })?;
+    let reader = Reader { text, environment, problems: RefCell::default() };
+    let value = reader.enter(vec![], &root, read);
+    let problems = reader.problems.into_inner();
+    match value {
+        Some(value) if problems.is_empty() => Ok(value),
+        _ => Err(ConfigError { file: file.to_owned(), problems }),
+    }
+}
+
+struct Reader<'d> {
+    text: &'d str,
+    environment: Environment<'d>,
+    problems: RefCell<Vec<Problem>>,
+}
+
+impl Reader<'_> {
+    /// Reads a mapping at `path`, then reports the keys nobody asked for.
+    fn enter<T>(
+        &self,
+        path: Vec<Step>,
+        value: &Value,
+        read: impl FnOnce(&Section<'_>) -> Option<T>,
+    ) -> Option<T> {
+        let empty = Mapping::new();
+        let map = match value {
+            Value::Mapping(map) => map,
+            Value::Null => &empty,
+            _ => {
+                self.problem(&path, "must be a group of keys, one `key: value` a line");
+                return None;
+            }
+        };
+        let section = Section { reader: self, path, map, known: RefCell::default() };
+        let value = read(&section);
+        section.report_unknown_keys();
+        value
+    }
+
+    fn problem(&self, path: &[Step], message: impl Into<String>) {
+        self.problems.borrow_mut().push(Problem {
+            line: line_of(self.text, path),
+            key: line::name(path),
+            message: message.into(),
+        });
+    }
+}
+
+/// One group of keys in the file.
+pub struct Section<'d> {
+    reader: &'d Reader<'d>,
+    path: Vec<Step>,
+    map: &'d Mapping,
+    known: RefCell<BTreeSet<String>>,
+}
+
+/// A scalar as text, and how to show it in a message.
+struct Scalar {
+    text: String,
+    shown: String,
+}
+
+impl Section<'_> {
+    /// Whether the key is there with a value.
+    pub fn has(&self, key: &str) -> bool {
+        self.value(key).is_some()
+    }
+
+    /// Notes a problem with `key` of this section.
+    pub fn problem(&self, key: &str, message: impl Into<String>) {
+        self.reader.problem(&self.at(key), message);
+    }
+
+    /// A group of keys; its absence is a problem.
+    pub fn section<T>(&self, key: &str, read: impl FnOnce(&Section<'_>) -> Option<T>) -> Option<T> {
+        if !self.has(key) {
+            self.problem(key, "is missing");
+            return None;
+        }
+        self.section_or_default(key, read)
+    }
+
+    /// A group of keys; absent is the same as empty, so that every key takes its default.
+    pub fn section_or_default<T>(
+        &self,
+        key: &str,
+        read: impl FnOnce(&Section<'_>) -> Option<T>,
+    ) -> Option<T> {
+        let value = self.value(key).unwrap_or(&Value::Null);
+        self.reader.enter(self.at(key), value, read)
+    }
+
+    /// A list of groups with at least one entry.
+    pub fn list<T>(
+        &self,
+        key: &str,
+        mut read: impl FnMut(&Section<'_>) -> Option<T>,
+    ) -> Option<Vec<T>> {
+        let entries = match self.value(key) {
+            None => {
+                self.problem(key, "is missing: at least one entry is needed");
+                return None;
+            }
+            Some(Value::Sequence(entries)) if !entries.is_empty() => entries,
+            Some(_) => {
+                self.problem(key, "must be a list with at least one entry, each begun with `- `");
+                return None;
+            }
+        };
+        let read: Vec<Option<T>> = entries
+            .iter()
+            .enumerate()
+            .map(|(index, entry)| {
+                let mut path = self.at(key);
+                path.push(Step::Index(index));
+                self.reader.enter(path, entry, &mut read)
+            })
+            .collect();
+        read.into_iter().collect()
+    }
+
+    /// A text that `parse` turns into a value; its absence is a problem.
+    pub fn required<T, E: Display>(
+        &self,
+        key: &str,
+        parse: impl FnOnce(&str) -> Result<T, E>,
+    ) -> Option<T> {
+        self.or_missing(key, self.optional(key, parse)?)
+    }
+
+    /// A text that may be absent; `Some(None)` then.
+    pub fn optional<T, E: Display>(
+        &self,
+        key: &str,
+        parse: impl FnOnce(&str) -> Result<T, E>,
+    ) -> Option<Option<T>> {
+        let Some(value) = self.value(key) else { return Some(None) };
+        let scalar = self.scalar(&self.at(key), value)?;
+        match parse(&scalar.text) {
+            Ok(parsed) => Some(Some(parsed)),
+            Err(error) => {
+                self.problem(key, format!("{}: {error}", scalar.shown));
+                None
+            }
+        }
+    }
+
+    /// One or several secret texts. They are never shown in a message, whatever is wrong.
+    pub fn secrets<T, E: Display>(
+        &self,
+        key: &str,
+        parse: impl Fn(&str) -> Result<T, E>,
+    ) -> Option<Vec<T>> {
+        let values = match self.value(key) {
+            None => return Some(vec![]),
+            Some(Value::Sequence(values)) => values.as_slice(),
+            Some(value) => std::slice::from_ref(value),
+        };
+        let parsed: Vec<Option<T>> = values
+            .iter()
+            .map(|value| {
+                let scalar = self.scalar(&self.at(key), value)?;
+                let problem = |error| self.problem(key, format!("{error}"));
+                parse(&scalar.text).map_err(problem).ok()
+            })
+            .collect();
+        parsed.into_iter().collect()
+    }
+
+    /// One secret text; its absence is a problem.
+    pub fn secret<T, E: Display>(
+        &self,
+        key: &str,
+        parse: impl Fn(&str) -> Result<T, E>,
+    ) -> Option<T> {
+        let mut secrets = self.secrets(key, parse)?;
+        if secrets.len() > 1 {
+            self.problem(key, "must be one text, not a list");
+            return None;
+        }
+        self.or_missing(key, secrets.pop())
+    }
+
+    /// `true` or `false`.
+    pub fn flag(&self, key: &str, default: bool) -> Option<bool> {
+        let parse = |text: &str| match text {
+            "true" => Ok(true),
+            "false" => Ok(false),
+            _ => Err("is neither true nor false"),
+        };
+        Some(self.optional(key, parse)?.unwrap_or(default))
+    }
+
+    /// A whole number within `range`; without a default its absence is a problem.
+    pub fn integer(
+        &self,
+        key: &str,
+        default: Option<u64>,
+        range: RangeInclusive<u64>,
+    ) -> Option<u64> {
+        let parse = |text: &str| {
+            text.parse().ok().filter(|number| range.contains(number)).ok_or_else(|| {
+                format!("is not a whole number from {} to {}", range.start(), range.end())
+            })
+        };
+        self.or_missing(key, self.optional(key, parse)?.or(default))
+    }
+
+    /// A number within `range`, decimals allowed; without a default its absence is a problem.
+    pub fn number(
+        &self,
+        key: &str,
+        default: Option<f64>,
+        range: RangeInclusive<f64>,
+    ) -> Option<f64> {
+        let parse = |text: &str| {
+            text.parse()
+                .ok()
+                .filter(|number| range.contains(number))
+                .ok_or_else(|| format!("is not a number from {} to {}", range.start(), range.end()))
+        };
+        self.or_missing(key, self.optional(key, parse)?.or(default))
+    }
+
+    fn or_missing<T>(&self, key: &str, value: Option<T>) -> Option<T> {
+        if value.is_none() {
+            self.problem(key, "is missing");
+        }
+        value
+    }
+
+    fn at(&self, key: &str) -> Vec<Step> {
+        let mut path = self.path.clone();
+        path.push(Step::Key(key.to_owned()));
+        path
+    }
+
+    fn value(&self, key: &str) -> Option<&Value> {
+        self.known.borrow_mut().insert(key.to_owned());
+        self.map.get(key).filter(|value| !value.is_null())
+    }
+
+    fn scalar(&self, path: &[Step], value: &Value) -> Option<Scalar> {
+        let text = match value {
+            Value::String(text) => text.clone(),
+            Value::Bool(flag) => flag.to_string(),
+            Value::Number(number) => number.to_string(),
+            _ => {
+                self.reader.problem(path, "must be a single value");
+                return None;
+            }
+        };
+        match substitute(&text, self.reader.environment) {
+            // A value from the environment is shown by its variable: it may be a secret.
+            Ok(replaced) => Some(Scalar { shown: format!("{text:?}"), text: replaced }),
+            Err(error) => {
+                self.reader.problem(path, error);
+                None
+            }
+        }
+    }
+
+    fn report_unknown_keys(&self) {
+        let known = self.known.borrow();
+        for key in self.map.keys() {
+            let name = match key {
+                Value::String(name) if known.contains(name) => continue,
+                Value::String(name) => name.clone(),
+                other => serde_yaml::to_string(other).unwrap_or_default().trim().to_owned(),
+            };
+            let list = known.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+            self.problem(&name, format!("unknown key; known here: {list}"));
+        }
+    }
+}
+
+/// Replaces every `${NAME}`; `$${` stands for a literal `${`.
+fn substitute(text: &str, environment: Environment<'_>) -> Result<String, String> {
+    let mut replaced = String::new();
+    let mut rest = text;
+    while let Some(start) = rest.find("${") {
+        if let Some(before) = rest[..start].strip_suffix('$') {
+            replaced.push_str(before);
+            replaced.push_str("${");
+            rest = &rest[start + 2..];
+            continue;
+        }
+        replaced.push_str(&rest[..start]);
+        let (name, after) = rest[start + 2..]
+            .split_once('}')
+            .ok_or("a '${' without its '}'; write '$${' for the characters themselves")?;
+        let valid = !name.is_empty()
+            && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+            && !name.as_bytes()[0].is_ascii_digit();
+        if !valid {
+            return Err(format!("${{{name}}} does not name an environment variable"));
+        }
+        replaced.push_str(&environment(name).ok_or_else(|| {
+            format!("the environment variable {name} is not set; set it or write the value here")
+        })?);
+        rest = after;
+    }
+    replaced.push_str(rest);
+    Ok(replaced)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, PartialEq)]
+    struct Sample {
+        host: String,
+        port: u64,
+        names: Vec<String>,
+        wait: f64,
+    }
+
+    fn host(text: &str) -> Result<String, String> {
+        if text.contains(' ') { Err("is not a host".into()) } else { Ok(text.to_owned()) }
+    }
+
+    fn read(root: &Section<'_>) -> Option<Sample> {
+        let server = root.section("server", |server| {
+            let host = server.required("host", host);
+            let port = server.integer("port", Some(8080), 1..=65535);
+            let key = server
+                .secret("key", |text| if text.len() > 3 { Ok(()) } else { Err("is too short") });
+            key?;
+            Some((host?, port?))
+        });
+        let names = root.list("names", |entry| entry.required("name", host));
+        let wait = root.section_or_default("times", |t| t.number("wait", Some(3.0), 0.1..=10.0));
+        let (host, port) = server?;
+        Some(Sample { host, port, names: names?, wait: wait? })
+    }
+
+    fn environment(name: &str) -> Option<String> {
+        (name == "SET").then(|| "from-env".to_owned())
+    }
+
+    fn check(text: &str, expected: &str) {
+        let shown = match parse("x.yaml", text, &environment, read) {
+            Ok(sample) => format!("{sample:?}"),
+            Err(error) => error.to_string(),
+        };
+        assert_eq!(shown, expected, "\n{text}");
+    }
+
+    #[test]
+    fn a_good_file_is_read_with_its_defaults_and_variables() {
+        check(
+            "server: {host: '${SET}.example', key: secret}\nnames: [{name: a}, {name: '$${SET}'}]\n",
+            r#"Sample { host: "from-env.example", port: 8080, names: ["a", "${SET}"], wait: 3.0 }"#,
+        );
+    }
+
+    #[test]
+    fn all_problems_come_at_once_each_with_its_line_key_and_value() {
+        check(
+            "server:\n  host: a b\n  port: 70000\n  key: abc\n  prot: 1\nnames:\n  - name: x\n  - \
+             nam: y\ntimes:\n  wait: -1\n",
+            "x.yaml:2: server.host: \"a b\": is not a host\n\
+             x.yaml:3: server.port: \"70000\": is not a whole number from 1 to 65535\n\
+             x.yaml:4: server.key: is too short\n\
+             x.yaml:5: server.prot: unknown key; known here: host, key, port\n\
+             x.yaml:8: names[1].name: is missing\n\
+             x.yaml:8: names[1].nam: unknown key; known here: name\n\
+             x.yaml:10: times.wait: \"-1\": is not a number from 0.1 to 10",
+        );
+    }
+
+    #[test]
+    fn what_is_missing_is_named_and_what_has_the_wrong_shape_too() {
+        check(
+            "names: []\ntimes: 3\n",
+            "x.yaml: server: is missing\n\
+             x.yaml:1: names: must be a list with at least one entry, each begun with `- `\n\
+             x.yaml:2: times: must be a group of keys, one `key: value` a line",
+        );
+        check(
+            "server: {host: [a], key: [secret, other]}\nnames: [{name: a}]",
+            "x.yaml:1: server.host: must be a single value\n\
+             x.yaml:1: server.key: must be one text, not a list",
+        );
+        check(
+            "",
+            "x.yaml: server: is missing\nx.yaml: names: is missing: at least one entry is needed",
+        );
+    }
+
+    #[test]
+    fn variables_that_are_unset_or_misspelt_are_problems_and_values_from_them_stay_hidden() {
+        check(
+            "server:\n  host: ${UNSET}\n  port: ${SET}\n  key: ${SET\nnames: [{name: '${1}'}]",
+            "x.yaml:2: server.host: the environment variable UNSET is not set; set it or write the \
+             value here\n\
+             x.yaml:3: server.port: \"${SET}\": is not a whole number from 1 to 65535\n\
+             x.yaml:4: server.key: a '${' without its '}'; write '$${' for the characters \
+             themselves\n\
+             x.yaml:5: names[0].name: ${1} does not name an environment variable",
+        );
+    }
+
+    #[test]
+    fn broken_yaml_is_one_problem_with_its_line() {
+        let Err(error) = parse("x.yaml", "a: 1\nb: [1\n", &environment, read) else {
+            panic!("must fail");
+        };
+        assert!(error.to_string().starts_with("x.yaml:3: not valid YAML: "), "{error}");
+        let Err(error) = parse("x.yaml", "a: 1\na: 2\n", &environment, read) else {
+            panic!("must fail");
+        };
+        assert!(error.to_string().contains("duplicate"), "{error}");
+    }
+}

@@ -1,0 +1,100 @@
+//! What the two programs' `main` functions share: arguments, configuration file, log, exit code.
+//!
+//! Runs on the main thread before anything else. Exit codes: 0 all is well, 1 it could not run or
+//! had to end, 2 the command line or the configuration is wrong (then restarting does not help).
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program speaks to its terminal")]
+
+use crate::config::{ConfigError, Environment};
+use crate::limits::CONFIG_BYTES_MAX;
+use argh::TopLevelCommand;
+use std::error::Error;
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// Exit code for a wrong command line or configuration.
+const EXIT_USAGE: u8 = 2;
+
+/// Why a program ends without success.
+#[derive(Debug)]
+pub struct Failure {
+    exit: u8,
+    message: String,
+}
+
+impl Failure {
+    /// It could not run, or had to end.
+    pub fn run(error: impl Error) -> Self {
+        Self { exit: 1, message: error.to_string() }
+    }
+
+    /// It was called wrongly.
+    pub fn usage(message: impl ToString) -> Self {
+        Self { exit: EXIT_USAGE, message: message.to_string() }
+    }
+}
+
+/// Prints a failure, each line behind `error: `, and makes the exit code.
+pub fn report(result: Result<(), Failure>) -> ExitCode {
+    let Err(failure) = result else { return ExitCode::SUCCESS };
+    for line in failure.message.lines() {
+        eprintln!("error: {line}");
+    }
+    ExitCode::from(failure.exit)
+}
+
+/// Reads the command line. `Err` is the exit code to end with: help was printed, or what is wrong.
+pub fn arguments<T: TopLevelCommand>() -> Result<T, ExitCode> {
+    let words: Result<Vec<String>, _> =
+        std::env::args_os().map(std::ffi::OsString::into_string).collect();
+    let words = words.map_err(|word| {
+        report(Err(Failure::usage(format!("{word:?} on the command line is not UTF-8"))))
+    })?;
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let (program, rest) = words.split_first().unwrap_or((&"s3up", &[]));
+    let name = Path::new(program).file_name().and_then(|name| name.to_str()).unwrap_or(program);
+    T::from_args(&[name], rest).map_err(|early| match early.status {
+        Ok(()) => {
+            println!("{}", early.output);
+            ExitCode::SUCCESS
+        }
+        Err(()) => {
+            let output = early.output.trim();
+            report(Err(Failure::usage(format!("{output}\nfor help: {name} --help"))))
+        }
+    })
+}
+
+/// The configuration file, which has to be named.
+pub fn required_config(config: Option<PathBuf>, example: &str) -> Result<PathBuf, Failure> {
+    config.ok_or_else(|| Failure::usage(format!("no configuration file; such as: {example}")))
+}
+
+/// Reads a configuration file with the parser for it.
+pub fn read_config<T>(
+    file: &Path,
+    parse: impl FnOnce(&str, &str, Environment<'_>) -> Result<T, ConfigError>,
+) -> Result<T, Failure> {
+    let name = file.display().to_string();
+    let text = read_text(file).map_err(|error| {
+        let hint = "hint: name a readable YAML file by -c";
+        Failure::usage(ConfigError::whole_file(&name, format!("cannot read it: {error}; {hint}")))
+    })?;
+    parse(&name, &text, &|variable| std::env::var(variable).ok()).map_err(Failure::usage)
+}
+
+fn read_text(file: &Path) -> io::Result<String> {
+    let mut text = String::new();
+    File::open(file)?.take(CONFIG_BYTES_MAX + 1).read_to_string(&mut text)?;
+    if text.len() as u64 > CONFIG_BYTES_MAX {
+        return Err(io::Error::other(format!("it is larger than {CONFIG_BYTES_MAX} bytes")));
+    }
+    Ok(text)
+}
+
+/// Starts the log: to standard error, from `info` upward, UTC. `RUST_LOG` chooses otherwise.
+pub fn start_log() {
+    let filter = env_logger::Env::default().default_filter_or("info");
+    env_logger::Builder::from_env(filter).format_timestamp_millis().format_target(false).init();
+}

@@ -1,0 +1,118 @@
+//! Who is asking? From an `Authorization` header to a client.
+//!
+//! Pure, but for [`generate_key`]. Keys are compared by their SHA-256 and in constant time, every
+//! key each time, so that the time taken tells nothing about any of them. A random 256-bit key needs
+//! no slow hash.
+
+use crate::digest::Digest;
+use crate::limits::API_KEY_BYTES_MAX;
+use crate::secret::Secret;
+use crate::server::config::Client;
+use subtle::{Choice, ConditionallySelectable as _, ConstantTimeEq as _};
+
+/// All clients with their keys.
+#[derive(Clone, Debug)]
+pub struct Keyring {
+    clients: Vec<Client>,
+}
+
+/// Why nobody was recognised. The message is for the one who asks and says no more than that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AuthError {
+    /// No header, or not of the form `Bearer <key>`.
+    #[error("no API key; send the header 'Authorization: Bearer <key>'")]
+    Missing,
+    /// A key that no client has.
+    #[error("this API key is not known")]
+    Unknown,
+}
+
+impl Keyring {
+    /// A ring of the keys of `clients`.
+    pub fn new(clients: Vec<Client>) -> Self {
+        Self { clients }
+    }
+
+    /// Finds the client whose key stands in the header.
+    pub fn authenticate(&self, authorization: Option<&str>) -> Result<&Client, AuthError> {
+        let key = authorization.and_then(bearer).ok_or(AuthError::Missing)?;
+        let digest = Digest::of(key.as_bytes());
+        // The index behind the last client stands for nobody.
+        let mut found = self.clients.len() as u64;
+        for (index, client) in self.clients.iter().enumerate() {
+            let mut known = Choice::from(0);
+            for own in &client.keys {
+                known |= own.as_bytes().ct_eq(digest.as_bytes());
+            }
+            found.conditional_assign(&(index as u64), known);
+        }
+        self.clients.get(found as usize).ok_or(AuthError::Unknown)
+    }
+}
+
+fn bearer(header: &str) -> Option<&str> {
+    let (scheme, key) = header.trim().split_once(' ')?;
+    let key = key.trim_start();
+    let fits = scheme.eq_ignore_ascii_case("bearer") && key.len() <= API_KEY_BYTES_MAX;
+    (fits && !key.is_empty()).then_some(key)
+}
+
+/// Makes a new key of 256 random bits, and the digest the server may know it by.
+pub fn generate_key() -> Result<(Secret, Digest), getrandom::Error> {
+    let mut random = [0; 32];
+    getrandom::fill(&mut random)?;
+    let key = format!("sk_live_{}", hex::encode(random));
+    let digest = Digest::of(key.as_bytes());
+    Ok((Secret::new(key), digest))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::server::key::ClientName;
+
+    fn keyring() -> Keyring {
+        let client = |name: &str, keys: &[&str]| Client {
+            name: ClientName::parse(name).unwrap(),
+            keys: keys.iter().map(|key| Digest::of(key.as_bytes())).collect(),
+            weak_key: false,
+            max_file_size: 1,
+        };
+        Keyring::new(vec![client("a", &["key-a"]), client("b", &["old-b", "new-b"])])
+    }
+
+    fn check(header: Option<&str>, expected: Result<&str, AuthError>) {
+        let keyring = keyring();
+        let client = keyring.authenticate(header);
+        assert_eq!(client.map(|client| client.name.as_str()), expected, "{header:?}");
+    }
+
+    #[test]
+    fn each_key_leads_to_its_own_client() {
+        check(Some("Bearer key-a"), Ok("a"));
+        check(Some("Bearer old-b"), Ok("b"));
+        check(Some("Bearer new-b"), Ok("b"));
+        check(Some("bearer   key-a "), Ok("a"));
+    }
+
+    #[test]
+    fn anything_else_leads_nowhere() {
+        for header in [None, Some(""), Some("Bearer"), Some("Bearer "), Some("Basic key-a")] {
+            check(header, Err(AuthError::Missing));
+        }
+        for header in ["Bearer key-", "Bearer key-aa", "Bearer KEY-A", "Bearer key-a key-a", "Bearer a"]
+        {
+            check(Some(header), Err(AuthError::Unknown));
+        }
+        check(Some(&format!("Bearer {}", "x".repeat(10_000))), Err(AuthError::Missing));
+    }
+
+    #[test]
+    fn a_generated_key_is_long_unique_and_known_by_its_digest() {
+        let (key, digest) = generate_key().unwrap();
+        assert!(key.expose().starts_with("sk_live_") && key.expose().len() == 72);
+        assert_eq!(digest, Digest::of(key.expose().as_bytes()));
+        assert!(Secret::api_key(key.expose()).is_ok());
+        assert_ne!(generate_key().unwrap().1, digest);
+    }
+}

@@ -1,0 +1,308 @@
+//! One function a route: from a request's head and body to its reply.
+//!
+//! Runs on the worker threads, all of which share one [`Handlers`]. It owns the store and the
+//! keyring. It knows nothing of sockets or of the HTTP library, so that what stands before it can
+//! change. No store's error text goes into a reply.
+
+use crate::clock;
+use crate::remote_path::{RemotePath, RemotePrefix};
+use crate::server::auth::Keyring;
+use crate::server::config::Client;
+use crate::server::intake::{Intake, IntakeError};
+use crate::server::key::ObjectKey;
+use crate::server::range::{Wanted, wanted};
+use crate::server::reply::{ApiError, Reply};
+use crate::server::route::{Access, Route, access, route};
+use crate::server::store::{ByteRange, ObjectInfo, ObjectStore, OpenObject, StoreError};
+use crate::wire::{ErrorCode, Existence, MTIME_HEADER, SHA256_HEADER, Status};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use std::io::{self, Read};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// How long an answer about the store's readiness is good for: anybody may ask, and each question
+/// would cost a request to the store.
+const READY_GOOD_FOR: Duration = Duration::from_secs(5);
+
+/// What may stand unescaped in `filename*` (RFC 8187, `attr-char`).
+const FILE_NAME: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'!')
+    .remove(b'#')
+    .remove(b'$')
+    .remove(b'&')
+    .remove(b'+')
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'^')
+    .remove(b'_')
+    .remove(b'`')
+    .remove(b'|')
+    .remove(b'~');
+
+/// The head of a request.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Head<'r> {
+    /// The method, in capitals.
+    pub method: &'r str,
+    /// The target as it was sent: path and query.
+    pub target: &'r str,
+    /// The `Authorization` header.
+    pub authorization: Option<&'r str>,
+    /// The `Content-Type` header.
+    pub content_type: Option<&'r str>,
+    /// The body's declared length; a body without one is not served.
+    pub length: Option<u64>,
+    /// The `Range` header.
+    pub range: Option<&'r str>,
+}
+
+/// What the routes share.
+pub struct Handlers {
+    keyring: Keyring,
+    prefix: RemotePrefix,
+    store: Box<dyn ObjectStore>,
+    readiness: Mutex<Option<(Instant, bool)>>,
+}
+
+/// A reply, and what the access log says beside it.
+pub struct Handled {
+    /// The reply.
+    pub reply: Reply,
+    /// The client, if the key was good.
+    pub client: Option<String>,
+    /// What was done or why not, for the log alone.
+    pub note: String,
+}
+
+/// Why a route did not succeed.
+enum Refusal {
+    Request(ApiError),
+    Store(StoreError),
+}
+
+impl<E: Into<IntakeError>> From<E> for Refusal {
+    fn from(error: E) -> Self {
+        match error.into() {
+            IntakeError::Request(error) => Self::Request(error),
+            IntakeError::Store(error) => Self::Store(error),
+        }
+    }
+}
+
+impl Handlers {
+    /// Routes over a store.
+    pub fn new(keyring: Keyring, prefix: RemotePrefix, store: Box<dyn ObjectStore>) -> Self {
+        Self { keyring, prefix, store, readiness: Mutex::new(None) }
+    }
+
+    /// Serves one request. `body` is not touched before the key is known and the length allowed.
+    pub fn handle(&self, head: &Head<'_>, body: &mut dyn Read) -> Handled {
+        let client = match access(head.target) {
+            Access::Public => None,
+            Access::Client => match self.keyring.authenticate(head.authorization) {
+                Ok(client) => Some(client),
+                Err(error) => {
+                    let error = ApiError::new(ErrorCode::Unauthorized, error.to_string());
+                    return refused(None, Refusal::Request(error), head);
+                }
+            },
+        };
+        match self.answer(client, head, body) {
+            Ok((reply, note)) => {
+                Handled { reply, client: client.map(|client| client.name.to_string()), note }
+            }
+            Err(refusal) => refused(client, refusal, head),
+        }
+    }
+
+    fn answer(
+        &self,
+        client: Option<&Client>,
+        head: &Head<'_>,
+        body: &mut dyn Read,
+    ) -> Result<(Reply, String), Refusal> {
+        let route = route(head.method, head.target)?;
+        match (route, client) {
+            (Route::Upload, Some(client)) => self.upload(client, head, body),
+            (Route::Exists(path), Some(client)) => self.exists(client, &path),
+            (Route::Download(path), Some(client)) => self.download(client, &path, head),
+            (Route::Ready, _) => self.ready(),
+            (Route::Health, _) => Ok((Reply::json(200, &status()), String::new())),
+            // `access` and `route` disagree about a path: nothing is given away.
+            (_, None) => Err(ApiError::new(ErrorCode::Unauthorized, "no API key").into()),
+        }
+    }
+
+    fn upload(
+        &self,
+        client: &Client,
+        head: &Head<'_>,
+        body: &mut dyn Read,
+    ) -> Result<(Reply, String), Refusal> {
+        let declared = head.length.ok_or_else(|| {
+            ApiError::new(ErrorCode::LengthRequired, "the request needs a Content-Length")
+        })?;
+        let intake = Intake { store: &*self.store, prefix: &self.prefix, client };
+        let uploaded = intake.receive(body, head.content_type, declared)?;
+        let note = format!(
+            "stored {:?}, {} bytes, sha256 {}",
+            uploaded.s3_key, uploaded.size, uploaded.sha256
+        );
+        Ok((Reply::json(200, &uploaded), note))
+    }
+
+    fn exists(&self, client: &Client, path: &RemotePath) -> Result<(Reply, String), Refusal> {
+        let info = self.store.head(&self.key(client, path)?)?;
+        let existence = Existence {
+            exists: info.is_some(),
+            size: info.as_ref().map(|info| info.size),
+            sha256: info.as_ref().and_then(|info| info.metadata.sha256),
+            mtime: info.as_ref().and_then(|info| info.metadata.mtime),
+        };
+        let note = if existence.exists { "exists" } else { "absent" };
+        Ok((Reply::json(200, &existence), note.into()))
+    }
+
+    fn download(
+        &self,
+        client: &Client,
+        path: &RemotePath,
+        head: &Head<'_>,
+    ) -> Result<(Reply, String), Refusal> {
+        let key = self.key(client, path)?;
+        let absent = || ApiError::new(ErrorCode::NotFound, format!("no file {path}"));
+        if head.method == "HEAD" || head.range.is_some() {
+            let info = self.store.head(&key)?.ok_or_else(absent)?;
+            return match wanted(head.range, info.size) {
+                Wanted::Unsatisfiable => Ok(unsatisfiable(&info)),
+                _ if head.method == "HEAD" => {
+                    let reply = file_reply(200, path, &info, info.size, Box::new(io::empty()));
+                    Ok((reply, String::new()))
+                }
+                Wanted::Whole => self.send(&key, path, None)?.ok_or_else(|| absent().into()),
+                Wanted::Part(range) => {
+                    self.send(&key, path, Some((range, &info)))?.ok_or_else(|| absent().into())
+                }
+            };
+        }
+        self.send(&key, path, None)?.ok_or_else(|| absent().into())
+    }
+
+    fn send(
+        &self,
+        key: &ObjectKey,
+        path: &RemotePath,
+        part: Option<(ByteRange, &ObjectInfo)>,
+    ) -> Result<Option<(Reply, String)>, Refusal> {
+        let opened = self.store.open(key, part.map(|(range, _)| range))?;
+        let Some(OpenObject { info, length, body }) = opened else { return Ok(None) };
+        let mut reply = match part {
+            None => file_reply(200, path, &info, length, body),
+            Some((range, before)) => {
+                if info.etag != before.etag {
+                    let message = "the file was replaced just now; ask again";
+                    return Err(ApiError::new(ErrorCode::Unavailable, message).into());
+                }
+                let mut reply = file_reply(206, path, &info, length, body);
+                let content_range = format!("bytes {}-{}/{}", range.first, range.last, info.size);
+                reply.headers.push(("Content-Range", content_range));
+                reply
+            }
+        };
+        reply.headers.push(("Accept-Ranges", "bytes".into()));
+        Ok(Some((reply, format!("sends {length} bytes of {:?}", key.as_str()))))
+    }
+
+    fn ready(&self) -> Result<(Reply, String), Refusal> {
+        // Held while the store is asked, so that many who ask at once cost one request.
+        let mut readiness = self.readiness.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = clock::monotonic();
+        let known = readiness.filter(|(at, _)| now < *at + READY_GOOD_FOR);
+        let ready = match known {
+            Some((_, ready)) => ready,
+            None => match self.store.ready() {
+                Ok(()) => true,
+                Err(error) => {
+                    log::error!("not ready: {error}");
+                    false
+                }
+            },
+        };
+        if known.is_none() {
+            *readiness = Some((now, ready));
+        }
+        if ready {
+            return Ok((Reply::json(200, &status()), String::new()));
+        }
+        Err(ApiError::new(ErrorCode::Unavailable, "the store does not answer as it should").into())
+    }
+
+    fn key(&self, client: &Client, path: &RemotePath) -> Result<ObjectKey, Refusal> {
+        Ok(ObjectKey::new(&self.prefix, &client.name, path).map_err(ApiError::from)?)
+    }
+}
+
+fn status() -> Status {
+    Status { status: "ok".into(), version: env!("CARGO_PKG_VERSION").into() }
+}
+
+fn refused(client: Option<&Client>, refusal: Refusal, head: &Head<'_>) -> Handled {
+    let client = client.map(|client| client.name.to_string());
+    let error = match refusal {
+        Refusal::Request(error) => error,
+        Refusal::Store(error) => {
+            let who = client.as_deref().unwrap_or("-");
+            log::error!("{who} {} {:?}: {error}", head.method, head.target);
+            let code = error.kind.code();
+            ApiError::new(code, store_message(code))
+        }
+    };
+    let mut reply = Reply::error(&error);
+    if error.code == ErrorCode::MethodNotAllowed {
+        let upload = head.target.starts_with(crate::wire::route::UPLOAD);
+        reply.headers.push(("Allow", if upload { "POST" } else { "GET, HEAD" }.into()));
+    }
+    Handled { reply, client, note: format!("{}: {}", error.code.as_str(), error.message) }
+}
+
+/// What a client is told of a store's failure: enough to know who has to act, nothing of the store.
+fn store_message(code: ErrorCode) -> &'static str {
+    match code {
+        ErrorCode::InsufficientStorage => "the server's store is full",
+        ErrorCode::InvalidPath => {
+            "a file stands where this path needs a folder, or the reverse, or a name is too long"
+        }
+        ErrorCode::StoreRefused => "the store refused the server; its operator has to look at its log",
+        _ => "the store does not answer at the moment; try again later",
+    }
+}
+
+fn unsatisfiable(info: &ObjectInfo) -> (Reply, String) {
+    let message = format!("the file has {} bytes", info.size);
+    let error = ApiError::new(ErrorCode::RangeNotSatisfiable, message);
+    let mut reply = Reply::error(&error);
+    reply.headers.push(("Content-Range", format!("bytes */{}", info.size)));
+    (reply, error.code.as_str().into())
+}
+
+/// A file as the answer. Whatever it is, a browser must neither run nor guess it.
+fn file_reply(
+    status: u16,
+    path: &RemotePath,
+    info: &ObjectInfo,
+    length: u64,
+    body: Box<dyn Read + Send>,
+) -> Reply {
+    let name = utf8_percent_encode(path.file_name(), FILE_NAME);
+    let mut headers = vec![
+        ("Content-Type", "application/octet-stream".to_owned()),
+        ("Content-Disposition", format!("attachment; filename*=UTF-8''{name}")),
+        ("X-Content-Type-Options", "nosniff".to_owned()),
+        ("Cache-Control", "private, no-store".to_owned()),
+        ("ETag", info.etag.clone()),
+        ("Last-Modified", httpdate::fmt_http_date(info.last_modified)),
+    ];
+    headers.extend(info.metadata.sha256.map(|sha256| (SHA256_HEADER, sha256.to_string())));
+    headers.extend(info.metadata.mtime.map(|mtime| (MTIME_HEADER, mtime.to_string())));
+    Reply { status, headers, length, body }
+}

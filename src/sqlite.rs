@@ -1,0 +1,132 @@
+//! Opens an SQLite database the way both programs want it: WAL, bounded waits, versioned schema.
+//!
+//! Runs on whichever thread opens a database; the connection belongs to the caller. WAL with
+//! `synchronous=NORMAL` cannot be corrupted by a crash; a power cut may take the last commits with
+//! it, which costs a repeated upload and nothing else.
+
+use rusqlite::{Connection, ErrorCode, OpenFlags};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// How long a statement waits for a reader or a checkpoint of another connection.
+const BUSY_WAIT: Duration = Duration::from_secs(10);
+
+/// Why a database cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot {operation} database {path}: {cause}{hint}", path = .path.display())]
+pub struct DatabaseError {
+    /// What was tried.
+    pub operation: &'static str,
+    /// The database's file.
+    pub path: PathBuf,
+    /// What SQLite or the system answered.
+    pub cause: String,
+    hint: &'static str,
+}
+
+impl DatabaseError {
+    /// An SQLite error while doing `operation` on the database at `path`.
+    pub fn new(operation: &'static str, path: &Path, error: &rusqlite::Error) -> Self {
+        let hint = match error.sqlite_error_code() {
+            Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => {
+                "; hint: its folder must exist on a disk that this user may write to \
+                 (key database.path)"
+            }
+            Some(ErrorCode::DiskFull) => "; hint: make room on its disk",
+            Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => {
+                "; hint: move it aside; a new one is built, and files are compared with the server"
+            }
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+                "; hint: is another s3up running with the same database?"
+            }
+            _ => "",
+        };
+        Self { operation, path: path.to_owned(), cause: error.to_string(), hint }
+    }
+}
+
+/// Opens or makes the database at `path` and brings its schema up to date: step `n` of `migrations`
+/// leads to schema version `n + 1`. Fails rather than touch a schema that is newer than it knows.
+pub fn open(path: &Path, migrations: &[&str]) -> Result<Connection, DatabaseError> {
+    let failed = |operation| move |error| DatabaseError::new(operation, path, &error);
+    // Without SQLITE_OPEN_URI a path is a path, whatever characters it has.
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE;
+    let mut connection = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)
+        .map_err(failed("open"))?;
+    connection.busy_timeout(BUSY_WAIT).map_err(failed("open"))?;
+    connection
+        .execute_batch(
+            "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA foreign_keys=ON;",
+        )
+        .map_err(failed("open"))?;
+    migrate(&mut connection, path, migrations)?;
+    Ok(connection)
+}
+
+fn migrate(
+    connection: &mut Connection,
+    path: &Path,
+    migrations: &[&str],
+) -> Result<(), DatabaseError> {
+    let failed = |error| DatabaseError::new("update", path, &error);
+    let transaction = connection
+        .transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)
+        .map_err(failed)?;
+    let version: usize = transaction
+        .pragma_query_value(None, "user_version", |row| row.get::<_, u32>(0))
+        .map_err(failed)? as usize;
+    if version > migrations.len() {
+        return Err(DatabaseError {
+            operation: "use",
+            path: path.to_owned(),
+            cause: format!("its schema {version} is newer than {}", migrations.len()),
+            hint: "; hint: run the s3up that made it, or a newer one",
+        });
+    }
+    for step in &migrations[version..] {
+        transaction.execute_batch(step).map_err(failed)?;
+    }
+    transaction.pragma_update(None, "user_version", migrations.len() as i64).map_err(failed)?;
+    transaction.commit().map_err(failed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FIRST: &str = "CREATE TABLE a (x INTEGER)";
+    const SECOND: &str = "ALTER TABLE a ADD COLUMN y INTEGER";
+
+    fn message(result: Result<Connection, DatabaseError>) -> String {
+        result.err().map(|error| error.to_string()).unwrap_or_default()
+    }
+
+    #[test]
+    fn a_schema_grows_by_its_missing_steps_and_keeps_its_rows() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a?b%20#.db");
+        let connection = open(&path, &[FIRST]).unwrap();
+        connection.execute("INSERT INTO a VALUES (1)", []).unwrap();
+        drop(connection);
+        let connection = open(&path, &[FIRST, SECOND]).unwrap();
+        let count: i64 = connection
+            .query_row("SELECT count(*) FROM a WHERE y IS NULL", [], |r| r.get(0))
+            .unwrap();
+        assert_eq!(count, 1);
+        drop(connection);
+        assert!(path.exists(), "the path is taken literally");
+        assert!(message(open(&path, &[FIRST])).contains("schema 2 is newer than 1"));
+    }
+
+    #[test]
+    fn an_unusable_file_is_named_with_what_to_do() {
+        let folder = tempfile::tempdir().unwrap();
+        let absent = folder.path().join("no/such/folder.db");
+        let text = message(open(&absent, &[FIRST]));
+        assert!(text.starts_with("cannot open database ") && text.contains("folder must exist"));
+        let garbage = folder.path().join("garbage.db");
+        std::fs::write(&garbage, "this is no database at all, whatever its name says".repeat(50))
+            .unwrap();
+        assert!(message(open(&garbage, &[FIRST])).contains("move it aside"));
+    }
+}

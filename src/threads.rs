@@ -1,0 +1,222 @@
+//! Named threads, the way they stop, and the signals that stop them.
+//!
+//! Each program has one [`Supervisor`], on its main thread. It owns every thread that was begun
+//! through it. The protocol:
+//!
+//! 1. SIGTERM or SIGINT, or a thread that ended unasked, makes [`Supervisor::wait`] return.
+//! 2. The wiring then stops its parts in the order written beside it; [`Stop`] is what loops look at.
+//! 3. [`Supervisor::join`] waits for all threads, at most `limits::SHUTDOWN_MAX`; what has not ended
+//!    by then is left to the end of the process, which nothing stored depends on.
+//! 4. A second signal ends the process at once, with status 130.
+
+use crate::clock;
+use crossbeam_channel::{Receiver, Sender, bounded, select, unbounded};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// Tells a loop that it is time to end. Cheap to copy into every thread.
+#[derive(Clone, Debug)]
+pub struct Stop {
+    closed: Receiver<()>,
+}
+
+impl Stop {
+    /// Whether the program is ending.
+    pub fn is_raised(&self) -> bool {
+        matches!(self.closed.try_recv(), Err(crossbeam_channel::TryRecvError::Disconnected))
+    }
+
+    /// Waits until the program is ending, at most for `duration`; `true` if it is.
+    pub fn wait(&self, duration: Duration) -> bool {
+        let timeout = Err(crossbeam_channel::RecvTimeoutError::Timeout);
+        self.closed.recv_timeout(duration) != timeout
+    }
+
+    /// For `select!`: becomes ready, as disconnected, when the program is ending.
+    pub fn receiver(&self) -> &Receiver<()> {
+        &self.closed
+    }
+}
+
+/// Raises every [`Stop`] made from it when it is dropped or told to.
+#[derive(Debug)]
+pub struct StopSource {
+    open: Option<Sender<()>>,
+    stop: Stop,
+}
+
+impl Default for StopSource {
+    fn default() -> Self {
+        let (open, closed) = bounded(0);
+        Self { open: Some(open), stop: Stop { closed } }
+    }
+}
+
+impl StopSource {
+    /// A view for a thread.
+    pub fn stop(&self) -> Stop {
+        self.stop.clone()
+    }
+
+    /// Raises the flag; a second call does nothing.
+    pub fn raise(&mut self) {
+        self.open = None;
+    }
+}
+
+/// Why [`Supervisor::wait`] returned.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// The operator or the service manager asked for it.
+    Signal(&'static str),
+    /// A thread ended unasked: by itself, or by a panic.
+    Thread {
+        /// The thread's name.
+        name: String,
+        /// The panic's message, if it was one.
+        panic: Option<String>,
+    },
+}
+
+struct Exit {
+    name: String,
+    panic: Option<String>,
+}
+
+/// Owns a program's threads; see the module's head.
+pub struct Supervisor {
+    signals: Receiver<i32>,
+    exits: Receiver<Exit>,
+    report: Sender<Exit>,
+    running: usize,
+}
+
+impl Supervisor {
+    /// Takes over SIGTERM and SIGINT. Call it before the first thread begins.
+    pub fn new() -> io::Result<Self> {
+        let (report, exits) = unbounded();
+        Ok(Self { signals: watch_signals()?, exits, report, running: 0 })
+    }
+
+    /// Begins a thread. Its end, for whatever reason, is noticed.
+    pub fn spawn(
+        &mut self,
+        name: impl Into<String>,
+        run: impl FnOnce() + Send + 'static,
+    ) -> io::Result<()> {
+        let name = name.into();
+        let report = self.report.clone();
+        thread::Builder::new().name(name.clone()).spawn(move || {
+            // The thread owns everything `run` captured, so a broken state cannot be seen outside.
+            let result = catch_unwind(AssertUnwindSafe(run));
+            let panic = result.err().map(|payload| panic_message(payload.as_ref()));
+            // Nobody listens any more only when the process is ending.
+            let _ = report.send(Exit { name, panic });
+        })?;
+        self.running += 1;
+        Ok(())
+    }
+
+    /// Waits for a signal or for the first thread that ends.
+    pub fn wait(&mut self) -> Ended {
+        select! {
+            recv(self.signals) -> signal => Ended::Signal(match signal {
+                Ok(SIGINT) => "SIGINT",
+                _ => "SIGTERM",
+            }),
+            recv(self.exits) -> exit => {
+                self.running -= 1;
+                let exit = exit.unwrap_or(Exit { name: "unknown".into(), panic: None });
+                Ended::Thread { name: exit.name, panic: exit.panic }
+            }
+        }
+    }
+
+    /// Waits until all threads have ended, at most until `deadline`; `false` if some have not.
+    pub fn join(&mut self, deadline: Instant) -> bool {
+        while self.running > 0 {
+            match self.exits.recv_deadline(deadline) {
+                Ok(Exit { panic: Some(panic), name }) => {
+                    log::error!("thread {name} panicked while stopping: {panic}");
+                    self.running -= 1;
+                }
+                Ok(_) => self.running -= 1,
+                Err(_) => return false,
+            }
+        }
+        true
+    }
+}
+
+/// The text a panic was raised with.
+pub fn panic_message(payload: &(dyn std::any::Any + Send)) -> String {
+    let text = payload.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| payload.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "no message".into())
+}
+
+/// The moment by which a program that is told to end now has ended.
+pub fn shutdown_deadline() -> Instant {
+    clock::monotonic() + crate::limits::SHUTDOWN_MAX
+}
+
+fn watch_signals() -> io::Result<Receiver<i32>> {
+    let (sender, receiver) = bounded(1);
+    let second = Arc::new(AtomicBool::new(false));
+    for signal in [SIGTERM, SIGINT] {
+        // Registered first, so that it looks at the flag before the next line's thread raises it.
+        signal_hook::flag::register_conditional_shutdown(signal, 130, Arc::clone(&second))?;
+    }
+    let mut signals = signal_hook::iterator::Signals::new([SIGTERM, SIGINT])?;
+    thread::Builder::new().name("signals".into()).spawn(move || {
+        if let Some(signal) = signals.forever().next() {
+            second.store(true, Ordering::SeqCst);
+            let _ = sender.send(signal);
+            // Kept alive: dropping it would give the signals back to their default action.
+            signals.forever().for_each(drop);
+        }
+    })?;
+    Ok(receiver)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stop_is_seen_by_every_copy_and_only_after_it_was_raised() {
+        let mut source = StopSource::default();
+        let (first, second) = (source.stop(), source.stop().clone());
+        assert!(!first.is_raised() && !second.wait(Duration::ZERO));
+        source.raise();
+        assert!(first.is_raised() && second.wait(Duration::from_secs(3600)));
+    }
+
+    #[test]
+    fn a_thread_that_panics_is_noticed_with_its_name_and_message() {
+        let mut supervisor = Supervisor::new().unwrap();
+        supervisor.spawn("unlucky", || panic!("seven of {}", 13)).unwrap();
+        let ended = supervisor.wait();
+        assert_eq!(
+            ended,
+            Ended::Thread { name: "unlucky".into(), panic: Some("seven of 13".into()) }
+        );
+        assert!(supervisor.join(shutdown_deadline()));
+    }
+
+    #[test]
+    fn join_waits_for_those_that_end_and_gives_up_on_those_that_do_not() {
+        let mut source = StopSource::default();
+        let mut supervisor = Supervisor::new().unwrap();
+        let stop = source.stop();
+        supervisor.spawn("patient", move || while !stop.wait(Duration::from_secs(60)) {}).unwrap();
+        assert!(!supervisor.join(clock::monotonic()));
+        source.raise();
+        assert!(supervisor.join(shutdown_deadline()));
+    }
+}
