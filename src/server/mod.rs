@@ -1,3 +1,4 @@
 //! The server.
 pub mod key;
+pub mod multipart;
 pub mod store;
