@@ -44,6 +44,16 @@ pub const FIELD_BYTES_MAX: usize = 4096;
 /// Largest head (header lines) of one multipart part, in bytes.
 pub const PART_HEAD_BYTES_MAX: usize = 8 * 1024;
 
+/// Most header lines in the head of one multipart part: three are in use.
+pub const PART_HEADERS_MAX: usize = 16;
+
+/// Longest boundary of a multipart form, in bytes (RFC 2046, section 5.1.1).
+pub const BOUNDARY_BYTES_MAX: usize = 70;
+
+/// Most blanks that may follow a boundary on its line, in bytes. Mail gateways added some; without
+/// a bound a line of blanks would have to be held back for as long as it goes on.
+pub const BOUNDARY_BLANKS_MAX: usize = 64;
+
 /// Most parts one upload form may have: four are known, the rest is tolerated and skipped.
 pub const FORM_PARTS_MAX: usize = 16;
 
@@ -120,3 +130,7 @@ const _: () = assert!(
 );
 const _: () = assert!(UPLOAD_GRACE.as_secs() < SHUTDOWN_MAX.as_secs());
 const _: () = assert!(FIELD_BYTES_MAX >= KEY_BYTES_MAX);
+const _: () = assert!(
+    COPY_BUFFER_BYTES >= 2 * (PART_HEAD_BYTES_MAX + BOUNDARY_BYTES_MAX + BOUNDARY_BLANKS_MAX),
+    "a part's head and the line before it are read in one buffer"
+);
