@@ -63,6 +63,12 @@ pub const FORM_OVERHEAD_BYTES_MAX: u64 = 256 * 1024;
 /// Largest JSON answer the client reads from the server, in bytes.
 pub const ANSWER_BYTES_MAX: u64 = 64 * 1024;
 
+/// Largest answer of the S3 server that is parsed (errors, the ends of uploads in parts), in bytes.
+pub const S3_ANSWER_BYTES_MAX: u64 = 64 * 1024;
+
+/// Most idle connections kept to the S3 server; more requests at once open more, and close them.
+pub const S3_IDLE_CONNECTIONS_MAX: usize = 64;
+
 /// Buffer for moving file bytes, in bytes.
 pub const COPY_BUFFER_BYTES: usize = 128 * 1024;
 

@@ -15,6 +15,7 @@
 //! 6. "Absent" is an answer only if the store said so; anything else is an error.
 
 pub mod directory;
+mod exact;
 pub mod s3;
 
 use crate::digest::Digest;
@@ -151,6 +152,18 @@ impl StoreErrorKind {
             Self::Refused => ErrorCode::StoreRefused,
             Self::Unavailable => ErrorCode::Unavailable,
         }
+    }
+}
+
+/// The answer to a range that the object no longer has: it was replaced after the caller asked for
+/// its size, so asking again helps.
+fn range_outside(key: &ObjectKey, range: ByteRange, size: u64) -> StoreError {
+    StoreError {
+        kind: StoreErrorKind::Unavailable,
+        operation: "open",
+        subject: key.as_str().to_owned(),
+        cause: format!("bytes {}-{} of {size}: replaced meanwhile", range.first, range.last),
+        hint: None,
     }
 }
 

@@ -1,1 +1,0 @@
-//! An S3 bucket as an object store.

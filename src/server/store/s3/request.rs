@@ -1,0 +1,281 @@
+//! One request to the store: signed, sent over the kept-alive agent, answered or failed.
+//!
+//! Runs on the worker threads, which share the agent's pool of connections. It owns the
+//! credentials. It must not decide what an answer means for an object, and must not let a secret
+//! into an error: errors name the operation and the key.
+
+use super::answer::{self, plain};
+use super::place::Place;
+use super::{Deadlines, S3Settings, Secret};
+use crate::clock;
+use crate::digest::Digest;
+use crate::limits::http::IDLE;
+use crate::limits::{
+    EXPECT_CONTINUE_BYTES, S3_ANSWER_BYTES_MAX, S3_IDLE_CONNECTIONS_MAX, http::CONTINUE,
+};
+use crate::server::store::{StoreError, StoreErrorKind};
+use hmac::Mac;
+use http::header::{AUTHORIZATION, EXPECT, HOST, HeaderName};
+use http::{HeaderMap, HeaderValue, Method, Request, Response};
+use s3::signing;
+use std::io::{self, Read};
+use std::time::Duration;
+use time::OffsetDateTime;
+use ureq::{Agent, Body};
+use url::Url;
+
+/// Attempts at one request when the connection turns out to be closed.
+const ATTEMPTS_MAX: usize = 2;
+
+/// What goes wrong before a request is sent is the settings' fault.
+const HINT_SETTINGS: &str = "check the s3 section of the configuration";
+
+const X_AMZ_CONTENT_SHA256: HeaderName = HeaderName::from_static("x-amz-content-sha256");
+const X_AMZ_DATE: HeaderName = HeaderName::from_static("x-amz-date");
+const X_AMZ_SECURITY_TOKEN: HeaderName = HeaderName::from_static("x-amz-security-token");
+
+/// One request, as the store means it.
+pub(super) struct Call<'a> {
+    /// For the error: what was tried.
+    pub(super) operation: &'static str,
+    pub(super) method: Method,
+    /// The object, or the bucket itself.
+    pub(super) key: Option<&'a str>,
+    pub(super) query: &'a [(&'a str, &'a str)],
+    pub(super) headers: HeaderMap,
+    pub(super) body: &'a [u8],
+    /// SHA-256 of `body`.
+    pub(super) digest: Digest,
+    /// Whether a second arrival of the same request changes nothing.
+    pub(super) idempotent: bool,
+}
+
+/// The way to one bucket.
+pub(super) struct Requests {
+    agent: Agent,
+    place: Place,
+    bucket: String,
+    access_key_id: String,
+    secret_access_key: Secret,
+    session_token: Option<Secret>,
+    deadlines: Deadlines,
+}
+
+impl Requests {
+    pub(super) fn new(settings: S3Settings, place: Place) -> Self {
+        let deadlines = settings.deadlines;
+        let config = Agent::config_builder()
+            .http_status_as_error(false)
+            // A redirect means that region or endpoint is wrong, and a signature is for one host.
+            .max_redirects(0)
+            .max_redirects_will_error(false)
+            .proxy(None)
+            .user_agent(concat!("s3up-server/", env!("CARGO_PKG_VERSION")))
+            .max_idle_connections(S3_IDLE_CONNECTIONS_MAX)
+            .max_idle_connections_per_host(S3_IDLE_CONNECTIONS_MAX)
+            .max_idle_age(IDLE)
+            .timeout_resolve(Some(deadlines.connect))
+            .timeout_connect(Some(deadlines.connect))
+            .timeout_await_100(Some(CONTINUE.min(deadlines.stall)))
+            .timeout_per_write(Some(deadlines.stall))
+            .timeout_send_body(Some(deadlines.answer))
+            .build();
+        Self {
+            agent: config.new_agent(),
+            place,
+            bucket: settings.bucket,
+            access_key_id: settings.access_key_id,
+            secret_access_key: settings.secret_access_key,
+            session_token: settings.session_token,
+            deadlines,
+        }
+    }
+
+    /// What a call is about, for errors.
+    fn subject(&self, call: &Call<'_>) -> String {
+        call.key.unwrap_or(&self.bucket).to_owned()
+    }
+
+    /// Sends a call and hands its answer over, whatever its status is.
+    pub(super) fn send(&self, call: &Call<'_>) -> Result<Response<Body>, StoreError> {
+        let mut attempt = 1;
+        loop {
+            match self.attempt(call, attempt)? {
+                Ok(response) => return Ok(response),
+                Err(error) if attempt < ATTEMPTS_MAX && call.idempotent && was_closed(&error) => {
+                    log::debug!("{} {:?}: {error}; once more", call.operation, self.subject(call));
+                    attempt += 1;
+                }
+                Err(error) => return Err(transport(call.operation, self.subject(call), &error)),
+            }
+        }
+    }
+
+    fn attempt(
+        &self,
+        call: &Call<'_>,
+        attempt: usize,
+    ) -> Result<Result<Response<Body>, ureq::Error>, StoreError> {
+        let url = self.place.url(call.key, call.query);
+        let headers = self.signed(call, &url).map_err(|cause| StoreError {
+            kind: StoreErrorKind::Refused,
+            operation: call.operation,
+            subject: self.subject(call),
+            cause: cause.to_owned(),
+            hint: Some(HINT_SETTINGS),
+        })?;
+        let mut request = Request::new(call.body);
+        *request.method_mut() = call.method.clone();
+        *request.headers_mut() = headers;
+        match url.parse() {
+            Ok(uri) => *request.uri_mut() = uri,
+            Err(error) => return Ok(Err(ureq::Error::Http(http::Error::from(error)))),
+        }
+        // Not the pool's next connection: it may be as closed as the first one was.
+        let idle = if attempt == 1 { IDLE } else { Duration::ZERO };
+        // Whoever reads is told to go on soon; whoever writes waits until the store has written.
+        let reads = matches!(call.method, Method::GET | Method::HEAD);
+        let wait = if reads { self.deadlines.stall } else { self.deadlines.answer };
+        if matches!(call.method, Method::PUT | Method::POST) {
+            let request = self.agent.configure_request(request);
+            let request = request
+                .max_idle_age(idle)
+                .timeout_per_read(Some(wait))
+                .timeout_recv_response(Some(wait))
+                .timeout_recv_body(Some(wait));
+            return Ok(self.agent.run(request.build()));
+        }
+        let request = self.agent.configure_request(request.map(|_| ()));
+        let request = request
+            .max_idle_age(idle)
+            .timeout_per_read(Some(wait))
+            .timeout_recv_response(Some(wait));
+        Ok(self.agent.run(request.build()))
+    }
+
+    /// The headers of a call, with its signature.
+    fn signed(&self, call: &Call<'_>, url: &str) -> Result<HeaderMap, &'static str> {
+        let url = Url::parse(url).map_err(|_| "the URL is not one")?;
+        let now = OffsetDateTime::from_unix_timestamp(clock::unix_seconds())
+            .map_err(|_| "the clock stands where no signature can be made")?;
+        let sha256 = call.digest.to_string();
+        let mut headers = call.headers.clone();
+        let value = |text: &str| HeaderValue::from_str(text).map_err(|_| "not fit for a header");
+        headers.insert(HOST, value(&self.place.host)?);
+        headers.insert(X_AMZ_DATE, value(&amz_date(now))?);
+        headers.insert(X_AMZ_CONTENT_SHA256, value(&sha256)?);
+        if let Some(token) = &self.session_token {
+            let mut token = HeaderValue::from_str(token.expose())
+                .map_err(|_| "the session token has characters that a header cannot have")?;
+            token.set_sensitive(true);
+            headers.insert(X_AMZ_SECURITY_TOKEN, token);
+        }
+        let signature = self.signature(call, &url, &headers, &sha256, now);
+        let authorization = signature.map_err(|_| "the request cannot be signed")?;
+        let mut authorization = HeaderValue::from_str(&authorization)
+            .map_err(|_| "the access key has characters that a header cannot have")?;
+        authorization.set_sensitive(true);
+        headers.insert(AUTHORIZATION, authorization);
+        // Not signed: it is for the next hop.
+        if call.body.len() as u64 > EXPECT_CONTINUE_BYTES {
+            headers.insert(EXPECT, HeaderValue::from_static("100-continue"));
+        }
+        Ok(headers)
+    }
+
+    /// Signs all of `headers`. (`signing` sorts them as lines, so no name here may be another one
+    /// followed by a hyphen.)
+    fn signature(
+        &self,
+        call: &Call<'_>,
+        url: &Url,
+        headers: &HeaderMap,
+        sha256: &str,
+        now: OffsetDateTime,
+    ) -> Result<String, s3::error::S3Error> {
+        let region = &self.place.region;
+        let request = signing::canonical_request(call.method.as_str(), url, headers, sha256)?;
+        let text = signing::string_to_sign(&now, region, &request)?;
+        let key = signing::signing_key(&now, self.secret_access_key.expose(), region, "s3")?;
+        let mut mac = signing::HmacSha256::new_from_slice(&key)?;
+        mac.update(text.as_bytes());
+        let signature = hex::encode(mac.finalize().into_bytes());
+        let names = signing::signed_header_string(headers);
+        signing::authorization_header(&self.access_key_id, &now, region, &names, &signature)
+    }
+
+    /// The error that an unexpected answer stands for. Takes the answer's body in, up to a bound.
+    pub(super) fn error(&self, call: &Call<'_>, response: Response<Body>) -> StoreError {
+        let (head, body) = response.into_parts();
+        let mut bytes = Vec::new();
+        // What has arrived is all there is to say; the status alone is an answer too.
+        let _ = body.into_reader().take(S3_ANSWER_BYTES_MAX).read_to_end(&mut bytes);
+        let text = String::from_utf8_lossy(&bytes);
+        let subject = self.subject(call);
+        answer::error(
+            call.operation,
+            subject,
+            head.status.as_u16(),
+            &head.headers,
+            &text,
+            clock::utc(),
+        )
+    }
+
+    /// The body of an answer, whole; one that breaks off or is too large is an error.
+    pub(super) fn text(
+        &self,
+        call: &Call<'_>,
+        response: Response<Body>,
+    ) -> Result<String, StoreError> {
+        let reader = response.into_body().into_with_config().limit(S3_ANSWER_BYTES_MAX);
+        reader
+            .read_to_string()
+            .map_err(|error| transport(call.operation, self.subject(call), &error))
+    }
+
+    /// An answer that is none: the request may or may not have been done.
+    pub(super) fn garbled(&self, call: &Call<'_>, cause: &str) -> StoreError {
+        StoreError {
+            kind: StoreErrorKind::Unavailable,
+            operation: call.operation,
+            subject: self.subject(call),
+            cause: plain(cause),
+            hint: None,
+        }
+    }
+}
+
+fn amz_date(now: OffsetDateTime) -> String {
+    let (year, month, day) = (now.year(), u8::from(now.month()), now.day());
+    let (hour, minute, second) = (now.hour(), now.minute(), now.second());
+    format!("{year:04}{month:02}{day:02}T{hour:02}{minute:02}{second:02}Z")
+}
+
+/// Whether the store closed the connection instead of answering, as servers do with idle ones.
+fn was_closed(error: &ureq::Error) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
+    let ureq::Error::Io(error) = error else { return false };
+    matches!(error.kind(), BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof)
+}
+
+/// The error for a request that got no answer.
+fn transport(operation: &'static str, subject: String, error: &ureq::Error) -> StoreError {
+    let hint = match error {
+        ureq::Error::HostNotFound => Some("the name is not known: check s3.endpoint and the DNS"),
+        ureq::Error::Io(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+            Some("nothing listens there: check s3.endpoint")
+        }
+        ureq::Error::Rustls(_) | ureq::Error::Tls(_) => {
+            Some("the TLS handshake failed: check s3.endpoint and the store's certificate")
+        }
+        _ => None,
+    };
+    StoreError {
+        kind: StoreErrorKind::Unavailable,
+        operation,
+        subject,
+        cause: plain(&error.to_string()),
+        hint,
+    }
+}

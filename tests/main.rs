@@ -1,0 +1,15 @@
+//! Tests of the programs from outside, in one binary. The modules read as a specification;
+//! `support` holds what they stand on.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "a test that cannot go on stops, and shows the scene"
+)]
+
+mod store_contract;
+mod store_directory;
+mod store_s3;
+mod support;

@@ -1,0 +1,50 @@
+//! What the tests stand on: servers, scenes, keys and contents.
+
+pub(crate) mod s3_server;
+pub(crate) mod scene;
+pub(crate) mod scripted_server;
+
+use s3up::remote_path::{RemotePath, RemotePrefix};
+use s3up::server::key::{ClientName, ObjectKey};
+use std::path::Path;
+
+/// The key of `path` for the client `web`, below `prefix`.
+pub(crate) fn key_below(prefix: &str, path: &str) -> ObjectKey {
+    let prefix = RemotePrefix::parse(prefix).unwrap();
+    let client = ClientName::parse("web").unwrap();
+    ObjectKey::new(&prefix, &client, &RemotePath::parse(path).unwrap()).unwrap()
+}
+
+/// `length` bytes that no shift, cut or repetition leaves equal; another `seed`, other bytes.
+pub(crate) fn content(seed: u64, length: usize) -> Vec<u8> {
+    let mut bytes = vec![0; length];
+    fastrand::Rng::with_seed(seed).fill(&mut bytes);
+    bytes
+}
+
+/// Every file below `root`, as sorted paths relative to it.
+pub(crate) fn files_below(root: &Path) -> Vec<String> {
+    let files = walkdir::WalkDir::new(root).sort_by_file_name().into_iter().map(Result::unwrap);
+    let mut names: Vec<String> = files
+        .filter(|entry| !entry.file_type().is_dir())
+        .map(|entry| entry.path().strip_prefix(root).unwrap().to_str().unwrap().to_owned())
+        .collect();
+    names.sort();
+    names
+}
+
+/// Everything below `root`, one line each, for the eyes of who reads a failure.
+pub(crate) fn tree(root: &Path) -> String {
+    let mut lines = String::new();
+    for entry in walkdir::WalkDir::new(root).sort_by_file_name() {
+        lines += &match entry {
+            Ok(entry) => {
+                let size = entry.metadata().map_or(0, |metadata| metadata.len());
+                let name = entry.path().strip_prefix(root).unwrap_or(entry.path());
+                format!("{:?} {size:>10} {name:?}\n", entry.file_type())
+            }
+            Err(error) => format!("{error}\n"),
+        };
+    }
+    lines
+}

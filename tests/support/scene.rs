@@ -1,0 +1,165 @@
+//! One store with what stands behind it, so that a test can look at both sides.
+
+use super::s3_server::{self, S3Server};
+use super::{files_below, key_below, tree};
+use s3up::server::key::ObjectKey;
+use s3up::server::store::ObjectStore;
+use s3up::server::store::directory::DirectoryStore;
+use s3up::server::store::s3::{S3Settings, S3Store, Secret};
+use std::path::Path;
+use tempfile::TempDir;
+
+/// A store, its other side, and a prefix that no other test uses.
+pub(crate) struct Scene {
+    pub(crate) store: Box<dyn ObjectStore>,
+    prefix: String,
+    behind: Behind,
+}
+
+/// What stands behind a store.
+enum Behind {
+    Directory(TempDir),
+    External(Box<s3::Bucket>),
+    S3(S3Server),
+}
+
+impl Scene {
+    /// A fresh folder.
+    pub(crate) fn directory() -> Self {
+        let folder = TempDir::new().unwrap();
+        let store = DirectoryStore::open(folder.path().join("store")).unwrap();
+        let behind = Behind::Directory(folder);
+        Self { store: Box::new(store), prefix: "backups".to_owned(), behind }
+    }
+
+    /// A fresh server.
+    pub(crate) fn s3() -> Self {
+        let server = S3Server::start();
+        let store = S3Store::new(settings(&server.endpoint())).unwrap();
+        let behind = Behind::S3(server);
+        Self { store: Box::new(store), prefix: "backups".to_owned(), behind }
+    }
+
+    /// The server that the environment names, if it names one:
+    /// `S3UP_TEST_S3_{ENDPOINT,REGION,BUCKET,ACCESS_KEY_ID,SECRET_ACCESS_KEY}`.
+    pub(crate) fn external() -> Option<Self> {
+        let read = |name: &str| std::env::var(format!("S3UP_TEST_S3_{name}"));
+        let endpoint = read("ENDPOINT").ok()?;
+        let [region, bucket, id, secret] =
+            ["REGION", "BUCKET", "ACCESS_KEY_ID", "SECRET_ACCESS_KEY"].map(|n| read(n).expect(n));
+        // The other side is looked at with other eyes than the store's own.
+        let credentials = s3::creds::Credentials::new(Some(&id), Some(&secret), None, None, None);
+        let place = s3::Region::Custom { region: region.clone(), endpoint: endpoint.clone() };
+        let other = s3::Bucket::new(&bucket, place, credentials.unwrap()).unwrap();
+        let store = S3Store::new(S3Settings {
+            endpoint: Some(endpoint),
+            region,
+            bucket,
+            access_key_id: id,
+            secret_access_key: Secret::new(secret),
+            ..settings("")
+        });
+        Some(Self {
+            store: Box::new(store.unwrap()),
+            prefix: format!("run-{:016x}", fastrand::u64(..)),
+            behind: Behind::External(other.with_path_style()),
+        })
+    }
+
+    /// A key in this scene.
+    pub(crate) fn key(&self, path: &str) -> ObjectKey {
+        key_below(&self.prefix, path)
+    }
+
+    /// Paths of all objects, as the other side has them.
+    pub(crate) fn objects(&self) -> Vec<String> {
+        let mut names = match &self.behind {
+            Behind::Directory(folder) => {
+                let mut names = files_below(&folder.path().join("store"));
+                names.retain(|name| !name.starts_with(".s3up-tmp"));
+                names
+            }
+            Behind::S3(server) => server.objects(),
+            Behind::External(bucket) => {
+                let pages = bucket.list(format!("{}/", self.prefix), None).unwrap();
+                pages.into_iter().flat_map(|page| page.contents).map(|object| object.key).collect()
+            }
+        };
+        let prefix = self.key("x").as_str().strip_suffix('x').unwrap().to_owned();
+        for name in &mut names {
+            *name = name.strip_prefix(&prefix).expect("objects lie below the prefix").to_owned();
+        }
+        names.sort();
+        names
+    }
+
+    /// What was begun, not finished and not removed.
+    pub(crate) fn leftovers(&self) -> Vec<String> {
+        match &self.behind {
+            Behind::Directory(folder) => files_below(&folder.path().join("store/.s3up-tmp")),
+            Behind::S3(server) => server.leftovers(),
+            Behind::External(bucket) => {
+                let prefix = format!("{}/", self.prefix);
+                let pages = bucket.list_multiparts_uploads(Some(&prefix), None).unwrap();
+                pages.into_iter().flat_map(|page| page.uploads).map(|upload| upload.key).collect()
+            }
+        }
+    }
+
+    /// The longest segment that the other side can hold, in bytes. `s3s-fs` keeps metadata in files
+    /// named by the key in base64.
+    pub(crate) fn segment_max(&self) -> usize {
+        if matches!(self.behind, Behind::S3(_)) { 100 } else { 255 }
+    }
+
+    /// Whether two writers of one key leave the metadata of the one whose bytes they leave.
+    /// `s3s-fs` writes the two one after the other.
+    pub(crate) fn metadata_moves_with_content(&self) -> bool {
+        !matches!(self.behind, Behind::S3(_))
+    }
+
+    /// Whether a name that only begins other names is absent there. `s3s-fs` fails over the folder.
+    pub(crate) fn tells_folders_from_objects(&self) -> bool {
+        !matches!(self.behind, Behind::S3(_))
+    }
+
+    /// The scene for the eyes of who reads a failure.
+    fn show(&self) -> String {
+        match &self.behind {
+            Behind::Directory(folder) => tree(folder.path()),
+            Behind::S3(server) => tree(server.folder()),
+            Behind::External(_) => {
+                format!("{:#?}\nbegun: {:#?}", self.objects(), self.leftovers())
+            }
+        }
+    }
+
+    /// The folder behind a directory store.
+    pub(crate) fn folder(&self) -> &Path {
+        match &self.behind {
+            Behind::Directory(folder) => folder.path(),
+            _ => panic!("only a directory store has a folder"),
+        }
+    }
+}
+
+impl Drop for Scene {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("{}\n{}", self.store.describe(), self.show());
+        }
+    }
+}
+
+/// Settings for the test server at `endpoint`.
+pub(crate) fn settings(endpoint: &str) -> S3Settings {
+    S3Settings {
+        endpoint: Some(endpoint.to_owned()),
+        region: s3_server::REGION.to_owned(),
+        bucket: s3_server::BUCKET.to_owned(),
+        access_key_id: s3_server::ACCESS_KEY_ID.to_owned(),
+        secret_access_key: Secret::new(s3_server::SECRET_ACCESS_KEY.to_owned()),
+        session_token: None,
+        deadlines: Default::default(),
+    }
+}
