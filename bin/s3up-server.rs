@@ -1,5 +1,5 @@
 //! `s3up-server -c server.yaml`: the server. Arguments in, exit code out; the rest is the library's.
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program speaks to its terminal")]
+#![expect(clippy::print_stdout, reason = "a program speaks to its terminal")]
 
 use argh::FromArgs;
 use s3up::program::{self, Failure};

@@ -1,5 +1,5 @@
 //! `s3up -c client.yaml`: the client daemon. Arguments in, exit code out; the rest is the library's.
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program speaks to its terminal")]
+#![expect(clippy::print_stdout, reason = "a program speaks to its terminal")]
 
 use argh::FromArgs;
 use s3up::client;

@@ -20,6 +20,9 @@ pub struct Transport {
     agent: Agent,
     url: String,
     api_key: Secret,
+    /// Whether large uploads wait for `100 Continue`. Not without TLS: then the worker pool answers
+    /// itself, and the header fields it puts into that answer are refused by `ureq`.
+    asks_first: bool,
 }
 
 /// Why a file was not stored.
@@ -89,7 +92,12 @@ impl Transport {
             .max_idle_connections_per_host(64)
             .max_idle_connections(64)
             .build();
-        Self { agent: config.into(), url: server.url.clone(), api_key: server.api_key.clone() }
+        Self {
+            agent: config.into(),
+            url: server.url.clone(),
+            api_key: server.api_key.clone(),
+            asks_first: server.url.starts_with("https:"),
+        }
     }
 
     /// Sends one file. Success means that the server has it in its store, with exactly the size and
@@ -103,7 +111,7 @@ impl Transport {
             .header(header::AUTHORIZATION, format!("Bearer {}", self.api_key.expose()))
             .header(header::CONTENT_TYPE, form.content_type())
             .header(header::CONTENT_LENGTH, length);
-        if length > EXPECT_CONTINUE_BYTES {
+        if self.asks_first && length > EXPECT_CONTINUE_BYTES {
             request = request.header(header::EXPECT, "100-continue");
         }
         let sent = request.send(SendBody::from_reader(&mut form));

@@ -100,7 +100,8 @@ mod tests {
         for header in [None, Some(""), Some("Bearer"), Some("Bearer "), Some("Basic key-a")] {
             check(header, Err(AuthError::Missing));
         }
-        for header in ["Bearer key-", "Bearer key-aa", "Bearer KEY-A", "Bearer key-a key-a", "Bearer a"]
+        for header in
+            ["Bearer key-", "Bearer key-aa", "Bearer KEY-A", "Bearer key-a key-a", "Bearer a"]
         {
             check(Some(header), Err(AuthError::Unknown));
         }

@@ -280,7 +280,8 @@ clients:
     #[test]
     fn the_design_documents_own_file_is_read() {
         let config = read(DOCUMENT).unwrap();
-        let tls = Tls { cert_file: "/path/to/cert.pem".into(), key_file: "/path/to/key.pem".into() };
+        let tls =
+            Tls { cert_file: "/path/to/cert.pem".into(), key_file: "/path/to/key.pem".into() };
         assert_eq!(
             config.server,
             Server { host: "0.0.0.0".into(), port: 8080, tls: Some(tls), workers: 16 }

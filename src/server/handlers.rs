@@ -272,7 +272,9 @@ fn store_message(code: ErrorCode) -> &'static str {
         ErrorCode::InvalidPath => {
             "a file stands where this path needs a folder, or the reverse, or a name is too long"
         }
-        ErrorCode::StoreRefused => "the store refused the server; its operator has to look at its log",
+        ErrorCode::StoreRefused => {
+            "the store refused the server; its operator has to look at its log"
+        }
         _ => "the store does not answer at the moment; try again later",
     }
 }

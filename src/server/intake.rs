@@ -201,7 +201,8 @@ impl<'s> Intake<'s> {
         let Received { key, metadata, content } = received;
         let content = content.ok_or_else(|| missing(field::FILE))?;
         if metadata.sha256.is_some_and(|sha256| sha256 != content.sha256) {
-            let message = format!("the content's SHA-256 is {}; nothing was stored", content.sha256);
+            let message =
+                format!("the content's SHA-256 is {}; nothing was stored", content.sha256);
             return Err(ApiError::new(ErrorCode::DigestMismatch, message).into());
         }
         let (size, sha256) = (content.size, content.sha256);

@@ -23,7 +23,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, ToSocketAddrs as _};
 use std::sync::Arc;
 use store::directory::DirectoryStore;
-use store::s3::{S3Settings, S3Store};
+use store::s3::{Deadlines, S3Settings, S3Store};
 use store::{ObjectStore, StoreError};
 use workers::Pool;
 
@@ -110,6 +110,7 @@ fn open_store(config: &StoreConfig) -> Result<Box<dyn ObjectStore>, StoreError> 
             access_key_id: s3.access_key_id.clone(),
             secret_access_key: s3.secret_access_key.clone(),
             session_token: None,
+            deadlines: Deadlines::default(),
         })?),
     })
 }

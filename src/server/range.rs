@@ -26,7 +26,8 @@ pub fn wanted(header: Option<&str>, size: u64) -> Wanted {
         (Some(Some(first)), Some(Some(last))) if first > last => return Wanted::Whole,
         (Some(Some(first)), Some(last)) => {
             let end = size.saturating_sub(1);
-            (first < size).then(|| ByteRange { first, last: last.map_or(end, |last| last.min(end)) })
+            (first < size)
+                .then(|| ByteRange { first, last: last.map_or(end, |last| last.min(end)) })
         }
         (Some(None), Some(Some(count))) => (count > 0 && size > 0)
             .then(|| ByteRange { first: size.saturating_sub(count), last: size - 1 }),
@@ -72,16 +73,26 @@ mod tests {
 
     #[test]
     fn a_range_behind_the_end_cannot_be_satisfied() {
-        for (header, size) in [("bytes=10-", 10), ("bytes=0-", 0), ("bytes=-0", 10), ("bytes=-5", 0)] {
+        for (header, size) in
+            [("bytes=10-", 10), ("bytes=0-", 0), ("bytes=-0", 10), ("bytes=-5", 0)]
+        {
             check(header, size, Wanted::Unsatisfiable);
         }
     }
 
     #[test]
     fn what_is_not_one_range_is_ignored() {
-        for header in
-            ["", "bytes", "bytes=", "bytes=-", "bytes=5-2", "bytes=0-1,3-4", "items=0-1", "bytes=a-b", "bytes=+1-2"]
-        {
+        for header in [
+            "",
+            "bytes",
+            "bytes=",
+            "bytes=-",
+            "bytes=5-2",
+            "bytes=0-1,3-4",
+            "items=0-1",
+            "bytes=a-b",
+            "bytes=+1-2",
+        ] {
             check(header, 10, Wanted::Whole);
         }
         assert_eq!(wanted(None, 10), Wanted::Whole);

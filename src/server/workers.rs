@@ -130,8 +130,7 @@ fn respond(request: Request, reply: Reply) -> io::Result<()> {
         // Names are literals and values ASCII by construction.
         Header::from_bytes(name, value).ok()
     });
-    let response =
-        Response::new(StatusCode(status), headers.collect(), body, Some(length), None)
-            .with_chunked_threshold(usize::MAX);
+    let response = Response::new(StatusCode(status), headers.collect(), body, Some(length), None)
+        .with_chunked_threshold(usize::MAX);
     request.respond(response)
 }

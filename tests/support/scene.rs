@@ -2,10 +2,11 @@
 
 use super::s3_server::{self, S3Server};
 use super::{files_below, key_below, tree};
+use s3up::secret::Secret;
 use s3up::server::key::ObjectKey;
 use s3up::server::store::ObjectStore;
 use s3up::server::store::directory::DirectoryStore;
-use s3up::server::store::s3::{S3Settings, S3Store, Secret};
+use s3up::server::store::s3::{S3Settings, S3Store};
 use std::path::Path;
 use tempfile::TempDir;
 

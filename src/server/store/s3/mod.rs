@@ -25,33 +25,11 @@ use super::{
 };
 use crate::digest::Digest;
 use crate::limits::http::{ANSWER, CONNECT, STALL};
+use crate::secret::Secret;
 use crate::server::key::ObjectKey;
 use http::header::{CONTENT_TYPE, RANGE};
 use http::{HeaderMap, HeaderValue, Method};
-use std::fmt;
 use std::time::Duration;
-
-/// A text that must not be seen. It cannot be formatted; [`Secret::expose`] is the only way to it.
-#[derive(Clone)]
-pub struct Secret(String);
-
-impl Secret {
-    /// Hides `text`.
-    pub fn new(text: String) -> Self {
-        Self(text)
-    }
-
-    /// The text itself, for the one place that needs it.
-    pub(super) fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Secret(…)")
-    }
-}
 
 /// Where the bucket is and who we are there.
 #[derive(Clone, Debug)]
