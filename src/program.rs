@@ -29,7 +29,7 @@ impl Failure {
         Self { exit: 1, message: error.to_string() }
     }
 
-    /// It was called wrongly.
+    /// It was called wrongly, or cannot do what was asked.
     pub fn usage(message: impl ToString) -> Self {
         Self { exit: EXIT_USAGE, message: message.to_string() }
     }
