@@ -5,6 +5,7 @@
 //! into an error: errors name the operation and the key.
 
 use super::answer::{self, plain};
+use super::names::Names;
 use super::place::Place;
 use super::{Deadlines, S3Settings, Secret};
 use crate::clock;
@@ -21,6 +22,7 @@ use s3::signing;
 use std::io::{self, Read};
 use std::time::Duration;
 use time::OffsetDateTime;
+use ureq::unversioned::transport::DefaultConnector;
 use ureq::{Agent, Body};
 use url::Url;
 
@@ -81,7 +83,7 @@ impl Requests {
             .timeout_send_body(Some(deadlines.answer))
             .build();
         Self {
-            agent: config.new_agent(),
+            agent: Agent::with_parts(config, DefaultConnector::default(), Names::default()),
             place,
             bucket: settings.bucket,
             access_key_id: settings.access_key_id,
