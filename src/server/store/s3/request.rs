@@ -135,10 +135,10 @@ impl Requests {
         }
         // Not the pool's next connection: it may be as closed as the first one was.
         let idle = if attempt == 1 { IDLE } else { Duration::ZERO };
-        // Whoever reads is told to go on soon; whoever writes waits until the store has written.
-        let reads = matches!(call.method, Method::GET | Method::HEAD);
-        let wait = if reads { self.deadlines.stall } else { self.deadlines.answer };
-        if matches!(call.method, Method::PUT | Method::POST) {
+        // Whoever writes waits until the store has written; everybody else is answered soon.
+        let writes = matches!(call.method, Method::PUT | Method::POST);
+        let wait = if writes { self.deadlines.answer } else { self.deadlines.stall };
+        if writes {
             let request = self.agent.configure_request(request);
             let request = request
                 .max_idle_age(idle)
