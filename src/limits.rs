@@ -69,6 +69,10 @@ pub const S3_ANSWER_BYTES_MAX: u64 = 64 * 1024;
 /// Most idle connections kept to the S3 server; more requests at once open more, and close them.
 pub const S3_IDLE_CONNECTIONS_MAX: usize = 64;
 
+/// How long the S3 server's address is remembered. Longer than a burst of small files, shorter than
+/// an operator waits for a change in the DNS.
+pub const S3_NAME_AGE: Duration = Duration::from_secs(30);
+
 /// Buffer for moving file bytes, in bytes.
 pub const COPY_BUFFER_BYTES: usize = 128 * 1024;
 

@@ -6,6 +6,13 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+/// The line that ends a script.
+const QUIT: &str = "QUIT";
+
+/// How long a connection may be silent before the next one is taken.
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// What to do with one request.
 #[derive(Clone, Debug)]
@@ -56,8 +63,12 @@ impl ScriptedServer {
         format!("http://{}", self.address)
     }
 
-    /// Everything it was asked, once the script has been played to its end.
+    /// Everything it was asked. Ends a script that is not at its end, so that a request that never
+    /// came is a failed assertion and not a test that never ends.
     pub(crate) fn asked(self) -> Vec<Asked> {
+        if let Ok(mut stream) = TcpStream::connect(self.address) {
+            let _ = stream.write_all(format!("{QUIT}\r\n\r\n").as_bytes());
+        }
         self.thread.join().unwrap()
     }
 }
@@ -89,9 +100,12 @@ fn play(listener: &TcpListener, script: Vec<Step>) -> Vec<Asked> {
         let request = loop {
             let stream = open.get_or_insert_with(|| {
                 connections += 1;
-                BufReader::new(listener.accept().unwrap().0)
+                let (stream, _) = listener.accept().unwrap();
+                stream.set_read_timeout(Some(PATIENCE)).unwrap();
+                BufReader::new(stream)
             });
             match read_request(stream, connections - 1) {
+                Some(request) if request.line == QUIT => return asked,
                 Some(request) => break request,
                 None => open = None,
             }

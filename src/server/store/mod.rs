@@ -30,11 +30,13 @@ pub trait ObjectStore: Send + Sync {
     /// One line that names the store to its operator: kind and place, no secret.
     fn describe(&self) -> String;
 
-    /// Stores a whole object that fits one buffer (at most [`crate::limits::PART_BYTES`]).
+    /// Stores a whole object that fits one buffer (at most [`crate::limits::PART_BYTES`]). The
+    /// SHA-256 is stored with it also if the caller did not know it.
     fn put(&self, key: &ObjectKey, content: &[u8], metadata: &Metadata) -> Result<(), StoreError>;
 
     /// Begins an object that comes in several parts. `metadata.sha256` may be unknown here; stores
-    /// that must write metadata first then keep none.
+    /// that must write metadata first then keep none. Of two writers of one key the store may give
+    /// up the one that was overtaken: it fails as [`StoreErrorKind::Unavailable`] and is repeated.
     fn begin<'s>(
         &'s self,
         key: &ObjectKey,
@@ -59,7 +61,8 @@ pub trait ObjectStore: Send + Sync {
 /// An object that is being written in parts, invisible until it is completed. Dropping it removes
 /// what was begun.
 pub trait LargeObject {
-    /// Takes the next part. Every part but the last has the same size, at least 5 MiB.
+    /// Takes the next part. Every part but the last has the same size, at least 5 MiB; S3 takes at
+    /// most [`crate::limits::PARTS_MAX`] of them. After a failure the object can only be dropped.
     fn append(&mut self, part: &[u8]) -> Result<(), StoreError>;
 
     /// Makes the object visible. The caller has compared `sha256` with what the client sent.

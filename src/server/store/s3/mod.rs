@@ -12,6 +12,7 @@
 mod answer;
 mod checksum;
 mod multipart;
+mod names;
 mod place;
 mod request;
 

@@ -5,6 +5,7 @@
 //! into an error: errors name the operation and the key.
 
 use super::answer::{self, plain};
+use super::names::Names;
 use super::place::Place;
 use super::{Deadlines, S3Settings, Secret};
 use crate::clock;
@@ -21,6 +22,7 @@ use s3::signing;
 use std::io::{self, Read};
 use std::time::Duration;
 use time::OffsetDateTime;
+use ureq::unversioned::transport::DefaultConnector;
 use ureq::{Agent, Body};
 use url::Url;
 
@@ -81,7 +83,7 @@ impl Requests {
             .timeout_send_body(Some(deadlines.answer))
             .build();
         Self {
-            agent: config.new_agent(),
+            agent: Agent::with_parts(config, DefaultConnector::default(), Names::default()),
             place,
             bucket: settings.bucket,
             access_key_id: settings.access_key_id,
@@ -133,10 +135,10 @@ impl Requests {
         }
         // Not the pool's next connection: it may be as closed as the first one was.
         let idle = if attempt == 1 { IDLE } else { Duration::ZERO };
-        // Whoever reads is told to go on soon; whoever writes waits until the store has written.
-        let reads = matches!(call.method, Method::GET | Method::HEAD);
-        let wait = if reads { self.deadlines.stall } else { self.deadlines.answer };
-        if matches!(call.method, Method::PUT | Method::POST) {
+        // Whoever writes waits until the store has written; everybody else is answered soon.
+        let writes = matches!(call.method, Method::PUT | Method::POST);
+        let wait = if writes { self.deadlines.answer } else { self.deadlines.stall };
+        if writes {
             let request = self.agent.configure_request(request);
             let request = request
                 .max_idle_age(idle)
