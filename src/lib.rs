@@ -8,6 +8,7 @@ pub mod clock;
 pub mod config;
 pub mod digest;
 pub mod limits;
+pub mod names;
 pub mod program;
 pub mod remote_path;
 pub mod secret;

@@ -69,10 +69,6 @@ pub const S3_ANSWER_BYTES_MAX: u64 = 64 * 1024;
 /// Most idle connections kept to the S3 server; more requests at once open more, and close them.
 pub const S3_IDLE_CONNECTIONS_MAX: usize = 64;
 
-/// How long the S3 server's address is remembered. Longer than a burst of small files, shorter than
-/// an operator waits for a change in the DNS.
-pub const S3_NAME_AGE: Duration = Duration::from_secs(30);
-
 /// Buffer for moving file bytes, in bytes.
 pub const COPY_BUFFER_BYTES: usize = 128 * 1024;
 
@@ -131,6 +127,9 @@ pub mod http {
     pub const CONTINUE: Duration = Duration::from_secs(5);
     /// Idle connections older than this are not used again; servers keep theirs for longer.
     pub const IDLE: Duration = Duration::from_secs(60);
+    /// How long a server's address is remembered. Longer than a burst of small files, shorter than
+    /// an operator waits for a change in the DNS.
+    pub const NAME_AGE: Duration = Duration::from_secs(30);
 }
 
 const _: () = assert!(PART_BYTES >= 5 * 1024 * 1024, "S3 refuses smaller parts");

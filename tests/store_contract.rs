@@ -1,7 +1,6 @@
 //! The contract of `server::store`, sentence by sentence, for every store there is.
 //!
-//! `directory::…` and `s3::…` always run; `external::…` runs when the environment names an S3
-//! server (see `Scene::external`), and passes unlooked otherwise.
+//! `s3::…` runs over a server of its own, or over the one the environment names (`Scene::s3`).
 
 use crate::support::content;
 use crate::support::scene::Scene;
@@ -22,14 +21,6 @@ macro_rules! for_every_store {
         mod s3 {
             use crate::support::scene::Scene;
             $(#[test] fn $sentence() { super::$sentence(&Scene::s3()); })+
-        }
-        mod external {
-            use crate::support::scene::Scene;
-            $(#[test] fn $sentence() {
-                if let Some(scene) = Scene::external() {
-                    super::$sentence(&scene);
-                }
-            })+
         }
     };
 }

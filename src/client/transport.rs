@@ -7,12 +7,14 @@
 use crate::client::config::Server;
 use crate::client::form::{Fields, FormBody};
 use crate::limits::{ANSWER_BYTES_MAX, EXPECT_CONTINUE_BYTES, http};
+use crate::names::Names;
 use crate::secret::Secret;
 use crate::wire::{ErrorCode, Fault, ReceivedError, Uploaded, fault_of_status, route};
 use std::io::{self, Read};
 use std::time::Duration;
 use ureq::http::{Response, header};
 use ureq::tls::{TlsConfig, TlsProvider};
+use ureq::unversioned::transport::DefaultConnector;
 use ureq::{Agent, Body, SendBody};
 
 /// Sends files to one server.
@@ -93,7 +95,7 @@ impl Transport {
             .max_idle_connections(64)
             .build();
         Self {
-            agent: config.into(),
+            agent: Agent::with_parts(config, DefaultConnector::default(), Names::default()),
             url: server.url.clone(),
             api_key: server.api_key.clone(),
             asks_first: server.url.starts_with("https:"),

@@ -33,17 +33,19 @@ impl Scene {
         Self { store: Box::new(store), prefix: "backups".to_owned(), behind }
     }
 
-    /// A fresh server.
+    /// A fresh server, or the one that the environment names:
+    /// `S3UP_TEST_S3_{ENDPOINT,REGION,BUCKET,ACCESS_KEY_ID,SECRET_ACCESS_KEY}`.
     pub(crate) fn s3() -> Self {
+        if let Some(scene) = Self::external() {
+            return scene;
+        }
         let server = S3Server::start();
         let store = S3Store::new(settings(&server.endpoint())).unwrap();
         let behind = Behind::S3(server);
         Self { store: Box::new(store), prefix: "backups".to_owned(), behind }
     }
 
-    /// The server that the environment names, if it names one:
-    /// `S3UP_TEST_S3_{ENDPOINT,REGION,BUCKET,ACCESS_KEY_ID,SECRET_ACCESS_KEY}`.
-    pub(crate) fn external() -> Option<Self> {
+    fn external() -> Option<Self> {
         let read = |name: &str| std::env::var(format!("S3UP_TEST_S3_{name}"));
         let endpoint = read("ENDPOINT").ok()?;
         let [region, bucket, id, secret] =

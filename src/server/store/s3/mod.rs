@@ -12,7 +12,6 @@
 mod answer;
 mod checksum;
 mod multipart;
-mod names;
 mod place;
 mod request;
 

@@ -5,15 +5,16 @@
 //! into an error: errors name the operation and the key.
 
 use super::answer::{self, plain};
-use super::names::Names;
 use super::place::Place;
-use super::{Deadlines, S3Settings, Secret};
+use super::{Deadlines, S3Settings};
 use crate::clock;
 use crate::digest::Digest;
 use crate::limits::http::IDLE;
 use crate::limits::{
     EXPECT_CONTINUE_BYTES, S3_ANSWER_BYTES_MAX, S3_IDLE_CONNECTIONS_MAX, http::CONTINUE,
 };
+use crate::names::Names;
+use crate::secret::Secret;
 use crate::server::store::{StoreError, StoreErrorKind};
 use hmac::Mac;
 use http::header::{AUTHORIZATION, EXPECT, HOST, HeaderName};

@@ -1,11 +1,11 @@
-//! Addresses of the S3 server, remembered for a while.
+//! The address of a server, remembered for a while.
 //!
-//! Runs on the worker threads. `ureq` asks for the address before every request, also when a kept
+//! Runs on the threads that send requests, in both programs. `ureq` asks for the address before every request, also when a kept
 //! connection is at hand, and starts a thread for each question so that it can time out. Without
 //! this memory every small object would cost a thread and a question to the DNS.
 
 use crate::clock;
-use crate::limits::S3_NAME_AGE;
+use crate::limits::http::NAME_AGE;
 use std::net::SocketAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
@@ -14,9 +14,9 @@ use ureq::http::Uri;
 use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::NextTimeout;
 
-/// A resolver for one host, which is all that one store speaks to.
+/// A resolver for one host, which is all that one agent speaks to.
 #[derive(Debug, Default)]
-pub(super) struct Names {
+pub struct Names {
     system: DefaultResolver,
     known: Mutex<Option<Known>>,
 }
@@ -32,7 +32,7 @@ impl Names {
     fn recall(&self, host: &str, now: Instant) -> Option<Vec<SocketAddr>> {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let known = known.as_ref().filter(|known| known.host == host)?;
-        let fresh = now.saturating_duration_since(known.learned) < S3_NAME_AGE;
+        let fresh = now.saturating_duration_since(known.learned) < NAME_AGE;
         fresh.then(|| known.addresses.clone())
     }
 }
@@ -78,9 +78,9 @@ mod tests {
         assert_eq!(first.to_vec(), second.to_vec());
 
         let learned = names.known.lock().unwrap().clone().unwrap().learned;
-        let just = learned + S3_NAME_AGE - Duration::from_nanos(1);
+        let just = learned + NAME_AGE - Duration::from_nanos(1);
         assert!(names.recall("127.0.0.1:9000", just).is_some());
-        assert!(names.recall("127.0.0.1:9000", learned + S3_NAME_AGE).is_none());
+        assert!(names.recall("127.0.0.1:9000", learned + NAME_AGE).is_none());
         assert!(names.recall("127.0.0.1:9001", just).is_none());
     }
 }
