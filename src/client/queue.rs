@@ -4,8 +4,8 @@
 //! has not come. [`SharedQueue`] is the same under one mutex, with a way to wait. Watcher and
 //! scanner push, the uploader's workers pop; nobody sleeps on one file while others could go.
 //!
-//! A path is either waiting here or in the hands of one worker. A change that is reported meanwhile
-//! marks it, so that it is looked at again; it is never there twice and never forgotten.
+//! A path is either waiting here or in the hands of one worker. What is heard of it meanwhile is kept
+//! with it, so that it is looked at again; it is never there twice and never forgotten.
 
 use crate::client::stability::Sighting;
 use crate::clock;
@@ -32,6 +32,19 @@ impl Task {
     /// A file that something was heard of.
     pub fn new(path: impl Into<Arc<Path>>, sighting: Option<Sighting>) -> Self {
         Self { path: path.into(), sighting, changes: 0, failures: 0 }
+    }
+
+    /// Takes a later look into account. One that shows the same does not make the wait longer; one
+    /// that shows a change begins it anew, from that look on.
+    fn see(&mut self, latest: Sighting) {
+        match &self.sighting {
+            Some(before) if before.fingerprint == latest.fingerprint => {}
+            Some(_) => {
+                self.changes += 1;
+                self.sighting = Some(latest);
+            }
+            None => self.sighting = Some(latest),
+        }
     }
 }
 
@@ -61,7 +74,9 @@ pub enum Popped {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Place {
-    Waiting,
+    /// In the queue; `latest` is what was seen of it since it came here.
+    Waiting { latest: Option<Sighting> },
+    /// With a worker; `touched` if something was heard of it since.
     InHand { touched: bool },
 }
 
@@ -144,7 +159,10 @@ impl Queue {
                 *touched = true;
                 Pushed::Merged
             }
-            Some(Place::Waiting) => Pushed::Merged,
+            Some(Place::Waiting { latest }) => {
+                *latest = task.sighting.or(*latest);
+                Pushed::Merged
+            }
             None if full => Pushed::Full,
             None => {
                 self.wait(task, due);
@@ -185,8 +203,13 @@ impl Queue {
             }
             self.ready.extend(self.later.pop().map(|Reverse(later)| later.task));
         }
-        if let Some(task) = self.ready.pop_front() {
-            self.places.insert(Arc::clone(&task.path), Place::InHand { touched: false });
+        if let Some(mut task) = self.ready.pop_front() {
+            let place = Place::InHand { touched: false };
+            if let Some(Place::Waiting { latest: Some(latest) }) =
+                self.places.insert(Arc::clone(&task.path), place)
+            {
+                task.see(latest);
+            }
             return Popped::Task(task);
         }
         self.later.peek().map_or(Popped::Nothing, |Reverse(first)| Popped::NotBefore(first.due))
@@ -207,7 +230,7 @@ impl Queue {
     }
 
     fn wait(&mut self, task: Task, due: Instant) {
-        self.places.insert(Arc::clone(&task.path), Place::Waiting);
+        self.places.insert(Arc::clone(&task.path), Place::Waiting { latest: None });
         self.order += 1;
         self.later.push(Reverse(Later { due, order: self.order, task }));
     }
@@ -316,6 +339,7 @@ impl SharedQueue {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::client::fingerprint::Fingerprint;
     use proptest::prelude::*;
     use std::time::Duration;
 
@@ -427,6 +451,29 @@ mod tests {
              done a 0
              push d 0 -> Added",
         );
+    }
+
+    #[test]
+    fn a_look_while_it_waits_counts_only_if_it_shows_a_change() {
+        let start = clock::monotonic();
+        let look = |size, seconds| Sighting {
+            fingerprint: Fingerprint { size, mtime_ns: 0, ctime_ns: 0, inode: 1 },
+            at: start + Duration::from_secs(seconds),
+        };
+        for (looks, sighting, changes) in [
+            (vec![look(1, 0)], look(1, 0), 0),
+            (vec![look(1, 0), look(1, 1)], look(1, 0), 0),
+            (vec![look(0, 0), look(1, 1)], look(1, 1), 1),
+            (vec![look(0, 0), look(1, 1), look(2, 2)], look(2, 2), 1),
+        ] {
+            let mut queue = Queue::new(9);
+            queue.release();
+            for look in looks {
+                queue.push(Task::new(Path::new("a"), Some(look)), start);
+            }
+            let expected = Task { changes, ..Task::new(Path::new("a"), Some(sighting)) };
+            assert_eq!(queue.pop(start), Popped::Task(expected));
+        }
     }
 
     #[test]

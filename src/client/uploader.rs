@@ -14,7 +14,7 @@ use crate::client::plan::{self, Need, Record};
 use crate::client::queue::{SharedQueue, Task};
 use crate::client::retry;
 use crate::client::scope::Scope;
-use crate::client::stability::{Verdict, judge};
+use crate::client::stability::{Sighting, Verdict, judge};
 use crate::client::transport::{Failure, Transport};
 use crate::clock;
 use crate::digest::{Digest, Hasher};
@@ -102,7 +102,7 @@ impl Uploader {
             Verdict::Settled => {}
             Verdict::Early(due) => {
                 task.sighting = task.sighting.or(Some(now));
-                return Ok(Turn::Again(task, due));
+                return self.again_unless_restless(task, due);
             }
             Verdict::Changed(due) => return self.changed(task, Some(now), due),
         }
@@ -227,14 +227,19 @@ impl Uploader {
         Ok(Turn::Done)
     }
 
+    /// Begins the wait of a file anew that was found changed.
     fn changed(
         &self,
         mut task: Task,
-        sighting: Option<crate::client::stability::Sighting>,
+        sighting: Option<Sighting>,
         due: Instant,
     ) -> Result<Turn, DatabaseError> {
         task.changes += 1;
         task.sighting = sighting;
+        self.again_unless_restless(task, due)
+    }
+
+    fn again_unless_restless(&self, task: Task, due: Instant) -> Result<Turn, DatabaseError> {
         if task.changes < self.stability.max_attempts {
             return Ok(Turn::Again(task, due));
         }
