@@ -11,7 +11,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use s3up::clock;
 use s3up::digest::Digest;
 use s3up::program::{self, Failure};
-use s3up::threads::{Ended, Supervisor};
+use s3up::threads::Supervisor;
 use std::fmt::Display;
 use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
@@ -144,10 +144,7 @@ fn say_what_next(home: &Path, address: &str, key: &str) {
 }
 
 fn wait(supervisor: &mut Supervisor) -> Result<(), Failure> {
-    match supervisor.wait() {
-        Ended::Signal(_) => Ok(()),
-        Ended::Thread { name, .. } => Err(Failure::usage(format!("the {name} ended; see its log"))),
-    }
+    supervisor.wait().into_result().map_err(Failure::run)
 }
 
 /// One of the two programs, running; its log goes to a file and can be waited for.

@@ -83,6 +83,29 @@ pub enum Ended {
     },
 }
 
+/// A thread ended unasked; the program cannot go on without it.
+#[derive(Debug, thiserror::Error)]
+#[error("the {name} thread ended: {cause}")]
+pub struct Died {
+    /// The thread's name.
+    pub name: String,
+    /// Its panic, if it was one.
+    pub cause: String,
+}
+
+impl Ended {
+    /// An end that was asked for is a success.
+    pub fn into_result(self) -> Result<(), Died> {
+        match self {
+            Self::Signal(_) => Ok(()),
+            Self::Thread { name, panic } => Err(Died {
+                name,
+                cause: panic.unwrap_or_else(|| "its last words are above".into()),
+            }),
+        }
+    }
+}
+
 struct Exit {
     name: String,
     panic: Option<String>,

@@ -21,7 +21,7 @@ pub mod watcher;
 
 use crate::limits::{QUEUE_PATHS_MAX, WATCH_EVENTS_MAX};
 use crate::sqlite::DatabaseError;
-use crate::threads::{Ended, StopSource, Supervisor, shutdown_deadline};
+use crate::threads::{Died, Ended, StopSource, Supervisor, shutdown_deadline};
 use config::Config;
 use crossbeam_channel::bounded;
 use database::Database;
@@ -61,14 +61,9 @@ pub enum ClientError {
     /// No thread or signal handler to be had.
     #[error("cannot start a thread: {0}")]
     Thread(#[from] io::Error),
-    /// A part of the client ended, which none may.
-    #[error("the {name} thread ended: {cause}")]
-    Died {
-        /// The thread's name.
-        name: String,
-        /// Its panic, if it was one.
-        cause: String,
-    },
+    /// A part of it ended, which none may.
+    #[error(transparent)]
+    Died(#[from] Died),
 }
 
 /// Runs the client until a signal ends it.
@@ -132,13 +127,7 @@ pub fn run(config: Config) -> Result<(), ClientError> {
             "an upload did not end in time and is abandoned; it is repeated at the next start"
         );
     }
-    match ended {
-        Ended::Signal(_) => Ok(()),
-        Ended::Thread { name, panic } => Err(ClientError::Died {
-            name,
-            cause: panic.unwrap_or_else(|| "without a reason".into()),
-        }),
-    }
+    Ok(ended.into_result()?)
 }
 
 /// A folder that cannot be read is reported by the scan and retried. If there is no other, that is

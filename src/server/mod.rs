@@ -15,7 +15,7 @@ pub mod route;
 pub mod store;
 pub mod workers;
 
-use crate::threads::{Ended, StopSource, Supervisor, shutdown_deadline};
+use crate::threads::{Died, Ended, StopSource, Supervisor, shutdown_deadline};
 use auth::Keyring;
 use config::{Config, StoreConfig};
 use handlers::Handlers;
@@ -44,14 +44,9 @@ pub enum ServerError {
     /// No thread or signal handler to be had.
     #[error("cannot start a thread: {0}")]
     Thread(#[from] io::Error),
-    /// A part of the server ended, which none may.
-    #[error("the {name} thread ended: {cause}")]
-    Died {
-        /// The thread's name.
-        name: String,
-        /// Its panic, if it was one.
-        cause: String,
-    },
+    /// A part of it ended, which none may.
+    #[error(transparent)]
+    Died(#[from] Died),
 }
 
 /// Runs the server until a signal ends it.
@@ -92,12 +87,7 @@ pub fn run(config: Config) -> Result<(), ServerError> {
     if !supervisor.join(shutdown_deadline()) {
         log::warn!("a request did not end in time and is abandoned; its client repeats it");
     }
-    match ended {
-        Ended::Signal(_) => Ok(()),
-        Ended::Thread { name, panic } => {
-            Err(ServerError::Died { name, cause: panic.unwrap_or_else(|| "see the log".into()) })
-        }
-    }
+    Ok(ended.into_result()?)
 }
 
 fn open_store(config: &StoreConfig) -> Result<Box<dyn ObjectStore>, StoreError> {
