@@ -8,6 +8,9 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 
+/// Beginning of the names of files that only let things settle.
+const SETTLED: &str = "settled-";
+
 /// One client, `web`, and its server.
 pub(crate) struct Pair {
     // In this order: the client goes first.
@@ -54,10 +57,11 @@ impl Pair {
         self.assert_holds(&expected);
     }
 
-    /// Compares all that is in the client's part of the bucket.
+    /// Compares all that is in the client's part of the bucket, but for what let things settle.
     #[track_caller]
     pub(crate) fn assert_holds(&self, expected: &BTreeMap<String, Vec<u8>>) {
-        let found = self.server.bucket.files_of("web");
+        let mut found = self.server.bucket.files_of("web");
+        found.retain(|path, _| !path.contains(SETTLED));
         assert_eq!(
             found.keys().collect::<Vec<_>>(),
             expected.keys().collect::<Vec<_>>(),
@@ -68,6 +72,21 @@ impl Pair {
             assert!(found[path] == *content, "{path} holds other bytes");
         }
         assert_eq!(self.server.bucket.leftovers(), [""; 0]);
+    }
+
+    /// Compares the names of all that is in the client's part of the bucket, and below `uploads/`.
+    #[track_caller]
+    pub(crate) fn assert_names(&self, expected: &[&str]) {
+        let names = self.server.bucket.files_of("web").into_keys();
+        let names = names.filter(|path| !path.contains(SETTLED));
+        let names: Vec<String> =
+            names.map(|path| path.strip_prefix("uploads/").unwrap().to_owned()).collect();
+        assert_eq!(names, expected);
+    }
+
+    /// How often the object of `path` (as in `uploads/a`) was stored.
+    pub(crate) fn times_stored(&self, path: &str) -> usize {
+        self.server.log().matches(&format!("stored \"backups/web/{path}\", ")).count()
     }
 
     /// Waits until the object of `path` (as in `uploads/a`) has this content, recorded or not.
@@ -92,7 +111,7 @@ impl Pair {
     /// bucket by then was not going to be.
     #[track_caller]
     pub(crate) fn let_things_settle(&self) {
-        let path = self.write(format!("settled-{:08x}", fastrand::u32(..)), b"");
+        let path = self.write(format!("{SETTLED}{:08x}", fastrand::u32(..)), b"");
         self.client.wait_until_recorded(&path);
         std::fs::remove_file(path).unwrap();
     }
