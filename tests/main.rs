@@ -9,6 +9,13 @@
     reason = "a test that cannot go on stops, and shows the scene"
 )]
 
+mod http_api;
+mod http_curl;
+mod http_refusals;
+mod http_store_trouble;
+mod pair_changes;
+mod pair_files;
+mod pair_start;
 mod store_contract;
 mod store_directory;
 mod store_s3;

@@ -14,6 +14,7 @@ use crate::clock;
 use crate::sqlite::DatabaseError;
 use crate::threads::Stop;
 use crossbeam_channel::{Receiver, select};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -210,10 +211,16 @@ pub fn park_unnameable(
 }
 
 fn report(error: &walkdir::Error, whole_watch: bool, tally: &mut Tally) {
+    let watched_folder = whole_watch && error.depth() == 0;
+    let gone = error.io_error().is_some_and(|error| error.kind() == ErrorKind::NotFound);
+    if gone && !watched_folder {
+        // Gone since it was heard of: a deleted folder needs nothing.
+        return;
+    }
     tally.unreadable += 1;
     let path = error.path().unwrap_or(Path::new(""));
     let cause = error.io_error().map_or_else(|| error.to_string(), ToString::to_string);
-    if whole_watch && error.depth() == 0 {
+    if watched_folder {
         log::error!(
             "not backed up: watched folder {path:?}: {cause}; hint: it must exist and this user \
              must be able to read it (key watches[].local_path)"

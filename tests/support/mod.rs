@@ -1,8 +1,16 @@
 //! What the tests stand on: servers, scenes, keys and contents.
 
+pub(crate) mod api;
+pub(crate) mod bucket;
+pub(crate) mod client;
+pub(crate) mod daemon;
+pub(crate) mod pair;
+pub(crate) mod relay;
 pub(crate) mod s3_server;
 pub(crate) mod scene;
 pub(crate) mod scripted_server;
+pub(crate) mod server;
+pub(crate) mod waiting;
 
 use s3up::remote_path::{RemotePath, RemotePrefix};
 use s3up::server::key::{ClientName, ObjectKey};
@@ -41,7 +49,13 @@ pub(crate) fn tree(root: &Path) -> String {
             Ok(entry) => {
                 let size = entry.metadata().map_or(0, |metadata| metadata.len());
                 let name = entry.path().strip_prefix(root).unwrap_or(entry.path());
-                format!("{:?} {size:>10} {name:?}\n", entry.file_type())
+                let kind = match entry.file_type() {
+                    kind if kind.is_dir() => "folder",
+                    kind if kind.is_file() => "file",
+                    kind if kind.is_symlink() => "link",
+                    _ => "other",
+                };
+                format!("{kind:6} {size:>10} {name:?}\n")
             }
             Err(error) => format!("{error}\n"),
         };

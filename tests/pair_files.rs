@@ -1,0 +1,226 @@
+//! The pair: new files, whatever they are called and however they come.
+
+use crate::support::bucket::{Kind, for_both_stores};
+use crate::support::content;
+use crate::support::pair::Pair;
+use rustix::fs::{CWD, FileType, Mode, mknodat};
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::symlink;
+use std::os::unix::net::UnixListener;
+
+for_both_stores! {
+    new_files_of_any_size_arrive_byte_for_byte_each_once
+    files_with_every_odd_name_arrive_under_it
+    files_written_right_after_their_folders_arrive_each_once
+}
+
+fn new_files_of_any_size_arrive_byte_for_byte_each_once(kind: Kind) {
+    let mut pair = Pair::started(kind);
+    let mib = 1024 * 1024;
+    for length in [0, 1, 4096, mib, 8 * mib, 8 * mib + 1, 20 * mib] {
+        pair.write(format!("of-{length}"), &content(length as u64, length));
+    }
+    pair.assert_all_arrive();
+    pair.stop();
+    assert_eq!(pair.server.uploads(), 7);
+}
+
+fn files_with_every_odd_name_arrive_under_it(kind: Kind) {
+    let pair = Pair::started(kind);
+    for name in [
+        "with blanks  in  it",
+        " blank first and last ",
+        "größe ñ 漢字 🦀",
+        "e\u{301} decomposed",
+        "100%25+1#2?3&4=5",
+        "%2e%2e",
+        "it's \"quoted\" `so`",
+        "a;b:c|d<e>f*g$h",
+        "...",
+        ".hidden/.file",
+        "-rf",
+        "new.tmp~",
+    ] {
+        pair.write(name, name.as_bytes());
+    }
+    pair.assert_all_arrive();
+}
+
+fn files_written_right_after_their_folders_arrive_each_once(kind: Kind) {
+    let mut pair = Pair::started(kind);
+    for tree in 0..40 {
+        for level in ["", "/a", "/a/b", "/a/b/c", "/a/b/c/d"] {
+            pair.write(format!("{tree}{level}/file"), format!("{tree}{level}").as_bytes());
+        }
+    }
+    pair.assert_all_arrive();
+    pair.stop();
+    assert_eq!(pair.server.uploads(), 200);
+}
+
+#[test]
+fn a_folder_moved_in_brings_its_files() {
+    let pair = Pair::started(Kind::Directory);
+    let outside = pair.client.beside("outside");
+    std::fs::create_dir_all(outside.join("deep/deeper")).unwrap();
+    for name in ["1", "deep/2", "deep/deeper/3"] {
+        std::fs::write(outside.join(name), name).unwrap();
+    }
+    std::fs::rename(&outside, pair.client.path("inside")).unwrap();
+    pair.assert_all_arrive();
+    pair.assert_names(&["inside/1", "inside/deep/2", "inside/deep/deeper/3"]);
+
+    // And it is watched from then on, at every level.
+    pair.write("inside/deep/deeper/4", b"4");
+    pair.assert_all_arrive();
+}
+
+#[test]
+fn a_renamed_file_and_the_files_of_a_renamed_folder_are_new_files() {
+    let pair = Pair::started(Kind::Directory);
+    let file = pair.write("file", b"file");
+    pair.write("folder/in/it", b"in it");
+    pair.assert_all_arrive();
+    std::fs::rename(&file, pair.client.path("file-2")).unwrap();
+    std::fs::rename(pair.client.path("folder"), pair.client.path("folder-2")).unwrap();
+    pair.client.wait_until_all_recorded();
+    pair.assert_names(&["file", "file-2", "folder-2/in/it", "folder/in/it"]);
+
+    // The renamed folder is watched under its new name.
+    let late = pair.write("folder-2/in/late", b"late");
+    pair.client.wait_until_recorded(&late);
+    pair.wait_for_object("uploads/folder-2/in/late", b"late");
+}
+
+#[test]
+fn what_is_deleted_here_stays_there() {
+    let pair = Pair::started(Kind::Directory);
+    let file = pair.write("folder/file", b"the only copy");
+    pair.assert_all_arrive();
+    std::fs::remove_file(&file).unwrap();
+    std::fs::remove_dir(file.parent().unwrap()).unwrap();
+    pair.let_things_settle();
+    let kept = BTreeMap::from([("uploads/folder/file".to_owned(), b"the only copy".to_vec())]);
+    pair.assert_holds(&kept);
+}
+
+#[test]
+fn a_file_that_is_deleted_before_it_rests_is_no_trouble() {
+    let pair = Pair::started(Kind::Directory);
+    for number in 0..20 {
+        let path = pair.write(format!("{number}/short-lived"), b"x");
+        std::fs::remove_dir_all(path.parent().unwrap()).unwrap();
+    }
+    pair.let_things_settle();
+    pair.assert_names(&[]);
+    assert_eq!(pair.client.parked(), BTreeMap::new());
+    assert_nothing_to_complain(&pair);
+}
+
+#[track_caller]
+fn assert_nothing_to_complain(pair: &Pair) {
+    let log = pair.client.log();
+    assert!(!log.contains(" WARN") && !log.contains(" ERROR"), "the client complains");
+}
+
+#[test]
+fn only_regular_files_are_followed() {
+    let mut pair = Pair::new(Kind::Directory);
+    let outside = pair.client.beside("outside");
+    std::fs::create_dir(&outside).unwrap();
+    std::fs::write(outside.join("secret"), "nobody's business").unwrap();
+    let data = pair.client.path("");
+    let make_oddities = |name: &str| {
+        let folder = data.join(name);
+        std::fs::create_dir(&folder).unwrap();
+        symlink(outside.join("secret"), folder.join("link-to-file")).unwrap();
+        symlink(&outside, folder.join("link-to-folder")).unwrap();
+        symlink("nowhere", folder.join("link-to-nothing")).unwrap();
+        let mode = Mode::RUSR | Mode::WUSR;
+        mknodat(CWD, folder.join("fifo"), FileType::Fifo, mode, 0).unwrap();
+        drop(UnixListener::bind(folder.join("socket")).unwrap());
+        std::fs::write(folder.join("regular"), name).unwrap();
+    };
+    make_oddities("there-before");
+    pair.client.start();
+    make_oddities("new");
+    std::fs::write(outside.join("late-secret"), "nobody's business either").unwrap();
+    pair.client.wait_until_all_recorded();
+    pair.let_things_settle();
+    pair.assert_names(&["new/regular", "there-before/regular"]);
+    assert_nothing_to_complain(&pair);
+}
+
+#[test]
+fn a_name_that_cannot_be_stored_is_parked_and_said() {
+    let mut pair = Pair::new(Kind::Directory);
+    let names: [(&[u8], &str); 3] = [
+        (b"latin-\xe4.txt", "it is not UTF-8"),
+        (b"two\nlines", "it has a control character"),
+        (b"back\\slash", "it has a backslash"),
+    ];
+    let before = pair.write("before-\\", b"x");
+    pair.client.start();
+    assert!(pair.client.wait_until_parked(&before).contains("backslash"));
+    for (name, reason) in names {
+        let path = pair.write(OsStr::from_bytes(name), b"x");
+        let parked = pair.client.wait_until_parked(&path);
+        assert!(parked.contains(reason) && parked.contains("hint: rename it"), "{parked}");
+        let line = pair.client.daemon().wait_for(&format!("not backed up: {path:?}"));
+        assert!(line.contains(reason), "{line}");
+    }
+    pair.let_things_settle();
+    pair.assert_names(&[]);
+
+    // Renamed, it is backed up, and the old name is forgotten at the next look at it.
+    std::fs::rename(&before, pair.client.path("before")).unwrap();
+    pair.client.wait_until_recorded(&pair.client.path("before"));
+    pair.assert_names(&["before"]);
+}
+
+#[test]
+fn two_folders_go_to_places_of_their_own() {
+    let mut pair = Pair::new(Kind::Directory);
+    let documents = pair.client.watch("documents", "documents/2026/");
+    let bare = pair.client.watch("bare", "");
+    pair.client.start();
+    pair.write("same-name", b"1");
+    std::fs::write(documents.join("same-name"), "2").unwrap();
+    std::fs::write(bare.join("same-name"), "3").unwrap();
+    pair.assert_all_arrive();
+    let keys: Vec<String> = pair.server.bucket.files_of("web").into_keys().collect();
+    assert_eq!(keys, ["documents/2026/same-name", "same-name", "uploads/same-name"]);
+}
+
+#[test]
+fn a_folder_that_is_not_recursive_leaves_its_subfolders_out() {
+    let mut pair = Pair::new(Kind::Directory);
+    pair.client.watches[0].recursive = false;
+    pair.write("before", b"x");
+    pair.write("sub/before", b"x");
+    pair.client.start();
+    let new = pair.write("new", b"x");
+    pair.write("sub/new", b"x");
+    pair.write("sub-2/new", b"x");
+    pair.client.wait_until_recorded(&new);
+    pair.let_things_settle();
+    pair.assert_names(&["before", "new"]);
+}
+
+#[test]
+fn the_clients_own_database_is_not_uploaded() {
+    let mut pair = Pair::new(Kind::Directory);
+    pair.client.database = pair.client.path("client.db");
+    pair.client.start();
+    for number in 0..5 {
+        let path = pair.write(format!("{number}"), b"x");
+        pair.client.wait_until_recorded(&path);
+    }
+    pair.let_things_settle();
+    pair.client.stop();
+    pair.client.start();
+    pair.let_things_settle();
+    pair.assert_names(&["0", "1", "2", "3", "4"]);
+}

@@ -1,0 +1,233 @@
+//! The client's program with its configuration, its database and its watched folder.
+
+use super::daemon::{CLIENT, Daemon};
+use super::server::WEB_KEY;
+use super::tree;
+use super::waiting::{DEADLINE, eventually};
+use rusqlite::{Connection, OpenFlags};
+use rustix::process::Signal;
+use s3up::client::fingerprint::Fingerprint;
+use std::collections::BTreeMap;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
+use tempfile::TempDir;
+
+/// One entry of `watches`.
+pub(crate) struct Watch {
+    pub(crate) folder: PathBuf,
+    pub(crate) prefix: &'static str,
+    pub(crate) recursive: bool,
+}
+
+/// A client: running, or ready to be started (again).
+pub(crate) struct Client {
+    folder: TempDir,
+    pub(crate) watches: Vec<Watch>,
+    pub(crate) url: String,
+    pub(crate) api_key: String,
+    pub(crate) upload_existing: bool,
+    pub(crate) debounce_seconds: f64,
+    pub(crate) database: PathBuf,
+    daemon: Option<Daemon>,
+    /// The logs of those that ran before.
+    past: String,
+}
+
+impl Client {
+    /// A client with one empty watched folder, not yet started.
+    pub(crate) fn new() -> Self {
+        let folder = TempDir::new().unwrap();
+        let mut client = Self {
+            watches: vec![],
+            url: String::new(),
+            api_key: WEB_KEY.to_owned(),
+            upload_existing: true,
+            debounce_seconds: 0.2,
+            database: folder.path().join("client.db"),
+            folder,
+            daemon: None,
+            past: String::new(),
+        };
+        client.watch("data", "uploads/");
+        client
+    }
+
+    /// Makes one more folder and watches it.
+    pub(crate) fn watch(&mut self, name: &str, prefix: &'static str) -> PathBuf {
+        let folder = self.beside(name);
+        std::fs::create_dir(&folder).unwrap();
+        self.watches.push(Watch { folder: folder.clone(), prefix, recursive: true });
+        folder
+    }
+
+    /// A path beside the watched folders, on the same file system.
+    pub(crate) fn beside(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// The path of `name` in the first watched folder.
+    pub(crate) fn path(&self, name: impl AsRef<Path>) -> PathBuf {
+        self.watches[0].folder.join(name)
+    }
+
+    /// Starts it, and waits until it watches and its first scan is through.
+    #[track_caller]
+    pub(crate) fn start(&mut self) {
+        let daemon = self.launch();
+        daemon.wait_for("scan (start)");
+    }
+
+    /// Starts it.
+    pub(crate) fn launch(&mut self) -> &Daemon {
+        let file = self.beside("client.yaml");
+        std::fs::write(&file, self.yaml()).unwrap();
+        self.daemon.insert(Daemon::start(CLIENT, &[Path::new("-c"), &file], &[]))
+    }
+
+    fn yaml(&self) -> String {
+        let mut yaml = format!(
+            "server:\n  url: \"{}\"\n  api_key: \"{}\"\ndatabase:\n  path: {:?}\n\
+             scan:\n  upload_existing: {}\nstability:\n  debounce_seconds: {}\n\
+             upload:\n  retry_delay_seconds: 0.1\nwatches:\n",
+            self.url, self.api_key, self.database, self.upload_existing, self.debounce_seconds
+        );
+        for Watch { folder, prefix, recursive } in &self.watches {
+            yaml += &format!(
+                "  - local_path: {folder:?}\n    remote_prefix: \"{prefix}\"\n    \
+                 recursive: {recursive}\n"
+            );
+        }
+        yaml
+    }
+
+    #[track_caller]
+    pub(crate) fn daemon(&self) -> &Daemon {
+        self.daemon.as_ref().expect("the client runs")
+    }
+
+    /// Stops it in order; what it logged stays.
+    #[track_caller]
+    pub(crate) fn stop(&mut self) -> ExitStatus {
+        self.daemon().signal(Signal::TERM);
+        self.ended()
+    }
+
+    /// Waits until it has ended by itself; what it logged stays.
+    #[track_caller]
+    pub(crate) fn ended(&mut self) -> ExitStatus {
+        let mut daemon = self.daemon.take().expect("the client runs");
+        let status = daemon.ended();
+        self.past += &daemon.log();
+        status
+    }
+
+    /// Ends it without asking; what it logged stays.
+    #[track_caller]
+    pub(crate) fn kill(&mut self) {
+        let mut daemon = self.daemon.take().expect("the client runs");
+        daemon.kill();
+        self.past += &daemon.log();
+    }
+
+    /// Everything that was logged, by those before, too.
+    pub(crate) fn log(&self) -> String {
+        format!("{}{}", self.past, self.daemon.as_ref().map(Daemon::log).unwrap_or_default())
+    }
+
+    /// Waits until the database says of the file at `path` that it is in the bucket as it stands.
+    #[track_caller]
+    pub(crate) fn wait_until_recorded(&self, path: &Path) {
+        let what = format!("a row for {path:?} as it stands");
+        eventually(DEADLINE, &what, || {
+            let now = Fingerprint::of(&std::fs::symlink_metadata(path).ok()?);
+            (self.records().get(path) == Some(&now)).then_some(())
+        });
+    }
+
+    /// Waits until the database says so of every regular file in the watched folders.
+    #[track_caller]
+    pub(crate) fn wait_until_all_recorded(&self) {
+        eventually(DEADLINE, "a row for every file as it stands", || {
+            let records = self.records();
+            let files = self.files();
+            files.iter().all(|(path, now)| records.get(path) == Some(now)).then_some(())
+        });
+    }
+
+    /// Every regular file in the watched folders.
+    pub(crate) fn files(&self) -> BTreeMap<PathBuf, Fingerprint> {
+        let folders = self.watches.iter().map(|watch| walkdir::WalkDir::new(&watch.folder));
+        let entries = folders.flatten().map(Result::unwrap);
+        let files = entries.filter(|entry| entry.file_type().is_file());
+        files
+            .map(|file| (file.path().to_owned(), Fingerprint::of(&file.metadata().unwrap())))
+            .collect()
+    }
+
+    /// What the database says is in the bucket.
+    pub(crate) fn records(&self) -> BTreeMap<PathBuf, Fingerprint> {
+        self.select("SELECT local_path, file_size, mtime_ns, ctime_ns, inode FROM files", |row| {
+            let path: String = row.get(0)?;
+            let fingerprint = Fingerprint {
+                size: row.get::<_, i64>(1)?.cast_unsigned(),
+                mtime_ns: row.get(2)?,
+                ctime_ns: row.get(3)?,
+                inode: row.get::<_, i64>(4)?.cast_unsigned(),
+            };
+            Ok((PathBuf::from(path), fingerprint))
+        })
+        .into_iter()
+        .collect()
+    }
+
+    /// What the database says cannot be backed up, and why.
+    pub(crate) fn parked(&self) -> BTreeMap<PathBuf, String> {
+        self.select("SELECT local_path, reason FROM parked", |row| {
+            let path: Vec<u8> = row.get(0)?;
+            Ok((PathBuf::from(std::ffi::OsStr::from_bytes(&path)), row.get(1)?))
+        })
+        .into_iter()
+        .collect()
+    }
+
+    /// Waits until the file at `path` is parked, and returns the reason.
+    #[track_caller]
+    pub(crate) fn wait_until_parked(&self, path: &Path) -> String {
+        let what = format!("{path:?} is parked");
+        eventually(DEADLINE, &what, || self.parked().remove(path))
+    }
+
+    /// Rows of the database. There are none as long as there is no database.
+    fn select<T>(
+        &self,
+        statement: &str,
+        read: impl FnMut(&rusqlite::Row<'_>) -> rusqlite::Result<T>,
+    ) -> Vec<T> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let Ok(database) = Connection::open_with_flags(&self.database, flags) else {
+            return vec![];
+        };
+        database.busy_timeout(DEADLINE).unwrap();
+        let Ok(mut statement) = database.prepare(statement) else { return vec![] };
+        statement.query_map([], read).unwrap().map(Result::unwrap).collect()
+    }
+
+    fn show(&self) -> String {
+        let mut shown = format!("# client.yaml\n{}", self.yaml());
+        for watch in &self.watches {
+            shown += &format!("# {:?}\n{}", watch.folder, tree(&watch.folder));
+        }
+        shown += &format!("# database: uploaded\n{:#?}\n", self.records());
+        shown += &format!("# database: parked\n{:#?}\n", self.parked());
+        shown + "# client log\n" + &self.log()
+    }
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("{}", self.show());
+        }
+    }
+}

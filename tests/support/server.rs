@@ -1,0 +1,155 @@
+//! The server's program with its configuration and its store.
+
+use super::bucket::{self, Bucket, Kind};
+use super::daemon::{Daemon, SERVER};
+use rustix::process::Signal;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
+use tempfile::TempDir;
+
+/// Key of the client `web`.
+pub(crate) const WEB_KEY: &str = "sk_test_0123456789abcdef0123456789abcdef-web";
+/// Key of the client `web-eu`.
+pub(crate) const EU_KEY: &str = "sk_test_0123456789abcdef0123456789abcdef-eu";
+/// What the log says of an upload that was stored.
+pub(crate) const STORED: &str = "\"/upload\" 200";
+
+/// A server: running, or ready to be started (again).
+pub(crate) struct Server {
+    folder: TempDir,
+    pub(crate) bucket: Bucket,
+    /// 0: any that is free, another one at each start.
+    pub(crate) port: u16,
+    pub(crate) max_file_size_mb: u64,
+    pub(crate) environment: Vec<(&'static str, &'static str)>,
+    daemon: Option<Daemon>,
+    /// The logs of those that ran before.
+    past: String,
+}
+
+impl Server {
+    /// A server with an empty store, not yet started.
+    pub(crate) fn new(kind: Kind) -> Self {
+        let folder = TempDir::new().unwrap();
+        Self {
+            bucket: Bucket::new(kind, folder.path()),
+            folder,
+            port: 0,
+            max_file_size_mb: 100,
+            environment: bucket::environment().to_vec(),
+            daemon: None,
+            past: String::new(),
+        }
+    }
+
+    /// A server that runs.
+    pub(crate) fn started(kind: Kind) -> Self {
+        let mut server = Self::new(kind);
+        server.start();
+        server
+    }
+
+    /// Starts it, and waits until it listens. Returns its port.
+    #[track_caller]
+    pub(crate) fn start(&mut self) -> u16 {
+        let file = self.folder.path().join("server.yaml");
+        std::fs::write(&file, self.yaml()).unwrap();
+        let arguments = [Path::new("-c"), &file];
+        self.daemon = Some(Daemon::start(SERVER, &arguments, &self.environment));
+        self.listening_port()
+    }
+
+    fn yaml(&self) -> String {
+        let client = |name: &str, key: &str| {
+            let size = self.max_file_size_mb;
+            format!("  - name: \"{name}\"\n    api_key: \"{key}\"\n    max_file_size_mb: {size}\n")
+        };
+        format!(
+            "server:\n  host: \"127.0.0.1\"\n  port: {}\n{}clients:\n{}{}",
+            self.port,
+            self.bucket.yaml(),
+            client("web", WEB_KEY),
+            client("web-eu", EU_KEY)
+        )
+    }
+
+    /// The port that the running server listens on.
+    #[track_caller]
+    pub(crate) fn listening_port(&self) -> u16 {
+        listening_port(self.daemon())
+    }
+
+    #[track_caller]
+    pub(crate) fn daemon(&self) -> &Daemon {
+        self.daemon.as_ref().expect("the server runs")
+    }
+
+    /// Stops it in order; what it logged stays.
+    #[track_caller]
+    pub(crate) fn stop(&mut self) -> ExitStatus {
+        self.daemon().signal(Signal::TERM);
+        self.ended()
+    }
+
+    /// Waits until it has ended by itself; what it logged stays.
+    #[track_caller]
+    pub(crate) fn ended(&mut self) -> ExitStatus {
+        let mut daemon = self.daemon.take().expect("the server runs");
+        let status = daemon.ended();
+        self.past += &daemon.log();
+        status
+    }
+
+    /// Ends it without asking; what it logged stays.
+    #[track_caller]
+    pub(crate) fn kill(&mut self) {
+        let mut daemon = self.daemon.take().expect("the server runs");
+        daemon.kill();
+        self.past += &daemon.log();
+    }
+
+    /// Everything that was logged, by those before, too.
+    pub(crate) fn log(&self) -> String {
+        format!("{}{}", self.past, self.daemon.as_ref().map(Daemon::log).unwrap_or_default())
+    }
+
+    /// How many uploads were stored, by those before, too.
+    pub(crate) fn uploads(&self) -> usize {
+        self.log().matches(STORED).count()
+    }
+
+    pub(crate) fn folder(&self) -> PathBuf {
+        self.folder.path().to_owned()
+    }
+
+    fn show(&self) -> String {
+        let log = self.log();
+        format!(
+            "# server.yaml\n{}\n# bucket\n{}\n# server log\n{log}",
+            self.yaml(),
+            self.bucket.show()
+        )
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("{}", self.show());
+        }
+    }
+}
+
+/// The port that a server says it listens on.
+#[track_caller]
+pub(crate) fn listening_port(daemon: &Daemon) -> u16 {
+    let line = daemon.wait_for("listening on http://");
+    line.rsplit(':').next().unwrap().trim().parse().unwrap()
+}
+
+/// A port that stays free while a server is down: the system gives out none of these by itself.
+pub(crate) fn free_port() -> u16 {
+    let free = |port: &u16| TcpListener::bind(("127.0.0.1", *port)).is_ok();
+    std::iter::repeat_with(|| fastrand::u16(10_000..32_000)).find(free).unwrap()
+}
