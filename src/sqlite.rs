@@ -34,7 +34,7 @@ impl DatabaseError {
             }
             Some(ErrorCode::DiskFull) => "; hint: make room on its disk",
             Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => {
-                "; hint: move it aside; a new one is built, and files are compared with the server"
+                "; hint: move it aside; a new one is made, as on a first run (see scan.upload_existing)"
             }
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
                 "; hint: is another s3up running with the same database?"

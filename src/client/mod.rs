@@ -77,10 +77,10 @@ pub fn run(config: Config) -> Result<(), ClientError> {
     let scope = Scope::new(config.watches.clone(), &config.database);
     let baselines = baselines(&config, &database)?;
     log::info!(
-        "s3up {} backs up {} folders to {}",
+        "s3up {} sends to {}; watched folders: {}",
         env!("CARGO_PKG_VERSION"),
-        config.watches.len(),
-        config.server.url
+        config.server.url,
+        config.watches.len()
     );
 
     let (scans, requests) = bounded(WATCH_EVENTS_MAX);

@@ -42,7 +42,11 @@ impl DirectoryStore {
     /// process left unfinished, and makes sure that files can be written.
     pub fn open(path: PathBuf) -> Result<Self, StoreError> {
         let subject = path.display().to_string();
-        let fail = |trouble: Trouble| failure("open", &subject, trouble);
+        let fail = |trouble: Trouble| {
+            let hint = "directory.path must name a folder that this user may make and write to";
+            let error = failure("open", &subject, trouble);
+            StoreError { hint: error.hint.or(Some(hint)), ..error }
+        };
         DirBuilder::new()
             .recursive(true)
             .mode(0o700)
