@@ -9,6 +9,7 @@
     reason = "a test that cannot go on stops, and shows the scene"
 )]
 
+mod documents;
 mod http_api;
 mod http_curl;
 mod http_refusals;

@@ -1,0 +1,93 @@
+//! What the documents show works: example configurations and the YAML of the README.
+
+use s3up::client;
+use s3up::config::ConfigError;
+use s3up::server;
+use std::collections::BTreeSet;
+
+const CLIENT: &str = include_str!("../packaging/client.example.yaml");
+const SERVER: &str = include_str!("../packaging/server.example.yaml");
+const README: &str = include_str!("../README.md");
+
+/// Any variable is set, to something that can be a key.
+fn environment(name: &str) -> Option<String> {
+    Some(format!("the-value-of-{name}-in-this-test"))
+}
+
+fn client(text: &str) -> Result<client::config::Config, ConfigError> {
+    client::config::parse("client.yaml", text, &environment)
+}
+
+fn server(text: &str) -> Result<server::config::Config, ConfigError> {
+    server::config::parse("server.yaml", text, &environment)
+}
+
+fn yaml_blocks_below(heading: &str) -> Vec<&'static str> {
+    let (_, section) = README.split_once(heading).expect(heading);
+    let blocks = section.split("```yaml\n").skip(1);
+    blocks.map(|block| block.split_once("```").expect("a block ends").0).collect()
+}
+
+#[test]
+fn the_client_example_shows_the_defaults() {
+    let (required, _) = CLIENT.split_once("\nscan:").expect("settings follow what is required");
+    let (whole, short) = (client(CLIENT).unwrap(), client(required).unwrap());
+    assert_eq!(format!("{whole:?}"), format!("{short:?}"));
+}
+
+#[test]
+fn the_server_example_shows_the_defaults() {
+    let (comment, rest) = SERVER.split_once("\nserver:").expect("the server comes first");
+    let (_, rest) = rest.split_once("\n# The store").expect("the store follows");
+    let short = format!("{comment}\nserver: {{}}\n# The store{rest}");
+    let (whole, short) = (server(SERVER).unwrap(), server(&short).unwrap());
+    assert_eq!(format!("{whole:?}"), format!("{short:?}"));
+}
+
+#[test]
+fn the_yaml_of_the_readme_is_read() {
+    let for_server = yaml_blocks_below("### server.yaml")[0];
+    let digest = "0".repeat(64);
+    server(&for_server.replace("\"...\"", &digest)).unwrap();
+    client(yaml_blocks_below("### client.yaml")[0]).unwrap();
+}
+
+/// The names in the first column of the table below a heading, without the groups they stand in.
+fn documented_below(heading: &str) -> BTreeSet<String> {
+    let (_, section) = README.split_once(heading).expect(heading);
+    let table = section.split("\n\n").find(|part| part.starts_with("| key")).expect("a table");
+    let cells = table.lines().skip(2).map(|row| row.split('|').nth(1).expect("a first cell"));
+    let names = cells.flat_map(|cell| cell.split('`').skip(1).step_by(2));
+    names.map(|name| name.rsplit('.').next().unwrap_or(name).to_owned()).collect()
+}
+
+/// The names that a parser says it knows when it meets one that it does not.
+fn known(error: &ConfigError) -> BTreeSet<String> {
+    let text = error.to_string();
+    let lists = text.lines().filter_map(|line| line.split_once("known here: "));
+    lists.flat_map(|(_, names)| names.split(", ")).map(str::to_owned).collect()
+}
+
+fn check_keys(known: BTreeSet<String>, groups: &[&str], heading: &str) {
+    let keys = known.into_iter().filter(|name| !groups.contains(&name.as_str()));
+    assert_eq!(keys.collect::<BTreeSet<_>>(), documented_below(heading), "{heading}");
+}
+
+#[test]
+fn the_readme_lists_every_key_of_the_client_and_no_other() {
+    let unknown = "x: 1\nserver: {x: 1}\nwatches: [{x: 1}]\ndatabase: {x: 1}\nscan: {x: 1}\n\
+                   stability: {x: 1}\nupload: {x: 1}\n";
+    let groups = ["server", "watches", "database", "scan", "stability", "upload"];
+    check_keys(known(&client(unknown).unwrap_err()), &groups, "### client.yaml");
+}
+
+#[test]
+fn the_readme_lists_every_key_of_the_server_and_no_other() {
+    let mut all = BTreeSet::new();
+    for store in ["s3: {x: 1}", "directory: {x: 1}"] {
+        let unknown =
+            format!("x: 1\nserver: {{x: 1, tls: {{x: 1}}}}\nclients: [{{x: 1}}]\n{store}\n");
+        all.extend(known(&server(&unknown).unwrap_err()));
+    }
+    check_keys(all, &["server", "tls", "clients", "s3", "directory"], "### server.yaml");
+}
