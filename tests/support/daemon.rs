@@ -103,13 +103,6 @@ impl Daemon {
         self.child.wait().unwrap()
     }
 
-    /// Asks the program to end, and waits until it has.
-    #[track_caller]
-    pub(crate) fn stop(&mut self) -> ExitStatus {
-        self.signal(Signal::TERM);
-        self.ended()
-    }
-
     /// Ends the program without asking it, as a crash or a power cut would.
     pub(crate) fn kill(&mut self) {
         self.child.kill().unwrap();

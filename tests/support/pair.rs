@@ -1,6 +1,6 @@
 //! Client and server together: files on the one side, objects on the other.
 
-use super::bucket::Kind;
+use super::bucket::{Bucket, Kind};
 use super::client::Client;
 use super::server::Server;
 use super::waiting::{DEADLINE, eventually};
@@ -71,7 +71,10 @@ impl Pair {
             // Not `assert_eq!`: nobody wants to read megabytes.
             assert!(found[path] == *content, "{path} holds other bytes");
         }
-        assert_eq!(self.server.bucket.leftovers(), [""; 0]);
+        // `s3s-fs` keeps what it has of a PUT whose connection breaks.
+        if !(self.server.was_killed && matches!(self.server.bucket, Bucket::S3(_))) {
+            assert_eq!(self.server.bucket.leftovers(), [""; 0]);
+        }
     }
 
     /// Compares the names of all that is in the client's part of the bucket, and below `uploads/`.

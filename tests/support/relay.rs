@@ -22,6 +22,8 @@ struct State {
     room: usize,
     /// Something waits for room.
     held: bool,
+    /// One end of every connection there was.
+    clients: Vec<TcpStream>,
 }
 
 impl Relay {
@@ -29,7 +31,7 @@ impl Relay {
     pub(crate) fn start(port: u16, room: usize) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let address = listener.local_addr().unwrap();
-        let state = Mutex::new(State { room, held: false });
+        let state = Mutex::new(State { room, held: false, clients: vec![] });
         let gate = Arc::new(Gate { state, changed: Condvar::new() });
         let doorman = Arc::clone(&gate);
         // It ends with the test's process, as do those of the connections.
@@ -40,6 +42,7 @@ impl Relay {
                 let Ok(server) = TcpStream::connect(("127.0.0.1", port)) else { continue };
                 let (to_client, from_server) = (duplicate(&client), duplicate(&server));
                 begin("relay-answers", move || pump(&from_server, &to_client, |_| {}));
+                doorman.lock().clients.push(duplicate(&client));
                 let gate = Arc::clone(&doorman);
                 begin("relay-requests", move || pump(&client, &server, |n| gate.pass(n)));
             }
@@ -60,12 +63,25 @@ impl Relay {
 
     /// Lets everything pass from now on.
     pub(crate) fn release(&self) {
-        self.gate.lock().room = usize::MAX;
-        self.gate.changed.notify_all();
+        self.gate.open();
+    }
+
+    /// Breaks every connection there is; later ones pass.
+    pub(crate) fn cut(&self) {
+        for client in self.gate.lock().clients.drain(..) {
+            // It may be closed already.
+            let _ = client.shutdown(Shutdown::Both);
+        }
+        self.release();
     }
 }
 
 impl Gate {
+    fn open(&self) {
+        self.lock().room = usize::MAX;
+        self.changed.notify_all();
+    }
+
     /// Waits until `count` bytes may pass.
     fn pass(&self, count: usize) {
         let mut state = self.lock();
@@ -89,7 +105,7 @@ impl Gate {
 
 impl Drop for Relay {
     fn drop(&mut self) {
-        self.release();
+        self.cut();
     }
 }
 

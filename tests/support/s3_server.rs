@@ -34,22 +34,42 @@ impl S3Server {
         let folder = TempDir::new().unwrap();
         std::fs::create_dir(folder.path().join(BUCKET)).unwrap();
         let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
-        listener.set_nonblocking(true).unwrap();
         let address = listener.local_addr().unwrap();
-        let files = s3s_fs::FileSystem::new(folder.path()).unwrap();
+        let mut server = Self { folder, address, stop: None, thread: None };
+        server.serve(listener);
+        server
+    }
+
+    /// Breaks all connections and takes no more.
+    pub(crate) fn go_away(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+
+    /// Serves again, on `port` from now on.
+    pub(crate) fn come_back(&mut self, port: u16) {
+        let listener = TcpListener::bind(("127.0.0.1", port)).unwrap();
+        self.address = listener.local_addr().unwrap();
+        self.serve(listener);
+    }
+
+    fn serve(&mut self, listener: TcpListener) {
+        listener.set_nonblocking(true).unwrap();
+        let files = s3s_fs::FileSystem::new(self.folder.path()).unwrap();
         let mut builder = S3ServiceBuilder::new(files);
         builder.set_auth(SimpleAuth::from_single(ACCESS_KEY_ID, SECRET_ACCESS_KEY));
         let service = builder.build();
         let (stop, stopped) = oneshot::channel();
-        let thread = thread::Builder::new()
-            .name("s3-server".to_owned())
-            .spawn(move || {
-                let runtime =
-                    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-                runtime.block_on(serve(listener, service, stopped));
-            })
-            .unwrap();
-        Self { folder, address, stop: Some(stop), thread: Some(thread) }
+        let serve = move || {
+            let runtime =
+                tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(serve(listener, service, stopped));
+        };
+        let thread = thread::Builder::new().name("s3-server".to_owned());
+        self.thread = Some(thread.spawn(serve).unwrap());
+        self.stop = Some(stop);
     }
 
     /// The URL to reach it at.
@@ -98,9 +118,6 @@ async fn serve(listener: TcpListener, service: S3Service, mut stopped: oneshot::
 
 impl Drop for S3Server {
     fn drop(&mut self) {
-        drop(self.stop.take());
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
+        self.go_away();
     }
 }

@@ -21,9 +21,12 @@ pub(crate) struct Server {
     pub(crate) bucket: Bucket,
     /// 0: any that is free, another one at each start.
     pub(crate) port: u16,
+    pub(crate) host: &'static str,
+    pub(crate) tls: &'static str,
     pub(crate) max_file_size_mb: u64,
     pub(crate) environment: Vec<(&'static str, &'static str)>,
     daemon: Option<Daemon>,
+    pub(crate) was_killed: bool,
     /// The logs of those that ran before.
     past: String,
 }
@@ -36,9 +39,12 @@ impl Server {
             bucket: Bucket::new(kind, folder.path()),
             folder,
             port: 0,
+            host: "127.0.0.1",
+            tls: "{ enabled: false }",
             max_file_size_mb: 100,
             environment: bucket::environment().to_vec(),
             daemon: None,
+            was_killed: false,
             past: String::new(),
         }
     }
@@ -53,11 +59,16 @@ impl Server {
     /// Starts it, and waits until it listens. Returns its port.
     #[track_caller]
     pub(crate) fn start(&mut self) -> u16 {
+        self.launch();
+        self.listening_port()
+    }
+
+    /// Starts it.
+    pub(crate) fn launch(&mut self) {
         let file = self.folder.path().join("server.yaml");
         std::fs::write(&file, self.yaml()).unwrap();
         let arguments = [Path::new("-c"), &file];
         self.daemon = Some(Daemon::start(SERVER, &arguments, &self.environment));
-        self.listening_port()
     }
 
     fn yaml(&self) -> String {
@@ -66,8 +77,10 @@ impl Server {
             format!("  - name: \"{name}\"\n    api_key: \"{key}\"\n    max_file_size_mb: {size}\n")
         };
         format!(
-            "server:\n  host: \"127.0.0.1\"\n  port: {}\n{}clients:\n{}{}",
+            "server:\n  host: \"{}\"\n  port: {}\n  tls: {}\n{}clients:\n{}{}",
+            self.host,
             self.port,
+            self.tls,
             self.bucket.yaml(),
             client("web", WEB_KEY),
             client("web-eu", EU_KEY)
@@ -106,6 +119,7 @@ impl Server {
     pub(crate) fn kill(&mut self) {
         let mut daemon = self.daemon.take().expect("the server runs");
         daemon.kill();
+        self.was_killed = true;
         self.past += &daemon.log();
     }
 
