@@ -224,3 +224,15 @@ fn the_clients_own_database_is_not_uploaded() {
     pair.let_things_settle();
     pair.assert_names(&["0", "1", "2", "3", "4"]);
 }
+
+#[test]
+fn a_watched_folder_that_disappears_is_said_and_the_others_go_on() {
+    let mut pair = Pair::new(Kind::Directory);
+    let other = pair.client.watch("other", "other/");
+    pair.client.start();
+    std::fs::remove_dir(&other).unwrap();
+    let line = pair.client.daemon().wait_for(&format!("watched folder {other:?} is gone"));
+    assert!(line.contains("ERROR") && line.contains("not backed up"), "{line}");
+    let path = pair.write("a", b"a");
+    pair.client.wait_until_recorded(&path);
+}
