@@ -1,8 +1,10 @@
 //! The pair: new files, whatever they are called and however they come.
 
 use crate::support::bucket::{Kind, for_both_stores};
+use crate::support::client::Client;
 use crate::support::content;
 use crate::support::pair::Pair;
+use crate::support::server::EU_KEY;
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -192,6 +194,37 @@ fn two_folders_go_to_places_of_their_own() {
     pair.assert_all_arrive();
     let keys: Vec<String> = pair.server.bucket.files_of("web").into_keys().collect();
     assert_eq!(keys, ["documents/2026/same-name", "same-name", "uploads/same-name"]);
+}
+
+#[test]
+fn two_clients_with_the_same_names_keep_apart() {
+    let mut pair = Pair::started(Kind::Directory);
+    let mut other = Client::new();
+    other.url = pair.client.url.clone();
+    other.api_key = EU_KEY.to_owned();
+    other.start();
+    pair.write("same/name", b"of web");
+    let path = other.path("name");
+    std::fs::write(&path, "of web-eu").unwrap();
+    other.wait_until_recorded(&path);
+    pair.assert_all_arrive();
+    let others = pair.server.bucket.files_of("web-eu");
+    assert_eq!(others, BTreeMap::from([("uploads/name".to_owned(), b"of web-eu".to_vec())]));
+    assert!(other.stop().success());
+    pair.stop();
+}
+
+#[test]
+fn a_watched_folder_may_be_a_link_to_one() {
+    let mut pair = Pair::new(Kind::Directory);
+    let link = pair.client.beside("current");
+    symlink(pair.client.path(""), &link).unwrap();
+    pair.client.watches[0].folder = link;
+    pair.write("before", b"x");
+    pair.client.start();
+    pair.write("folder/new", b"y");
+    pair.assert_all_arrive();
+    pair.assert_names(&["before", "folder/new"]);
 }
 
 #[test]
