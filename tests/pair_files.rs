@@ -5,12 +5,8 @@ use crate::support::client::Client;
 use crate::support::content;
 use crate::support::pair::Pair;
 use crate::support::server::EU_KEY;
-use rustix::fs::{CWD, FileType, Mode, mknodat};
 use std::collections::BTreeMap;
-use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::symlink;
-use std::os::unix::net::UnixListener;
 
 for_both_stores! {
     new_files_of_any_size_arrive_byte_for_byte_each_once
@@ -118,68 +114,7 @@ fn a_file_that_is_deleted_before_it_rests_is_no_trouble() {
     pair.let_things_settle();
     pair.assert_names(&[]);
     assert_eq!(pair.client.parked(), BTreeMap::new());
-    assert_nothing_to_complain(&pair);
-}
-
-#[track_caller]
-fn assert_nothing_to_complain(pair: &Pair) {
-    let log = pair.client.log();
-    assert!(!log.contains(" WARN") && !log.contains(" ERROR"), "the client complains");
-}
-
-#[test]
-fn only_regular_files_are_followed() {
-    let mut pair = Pair::new(Kind::Directory);
-    let outside = pair.client.beside("outside");
-    std::fs::create_dir(&outside).unwrap();
-    std::fs::write(outside.join("secret"), "nobody's business").unwrap();
-    let data = pair.client.path("");
-    let make_oddities = |name: &str| {
-        let folder = data.join(name);
-        std::fs::create_dir(&folder).unwrap();
-        symlink(outside.join("secret"), folder.join("link-to-file")).unwrap();
-        symlink(&outside, folder.join("link-to-folder")).unwrap();
-        symlink("nowhere", folder.join("link-to-nothing")).unwrap();
-        let mode = Mode::RUSR | Mode::WUSR;
-        mknodat(CWD, folder.join("fifo"), FileType::Fifo, mode, 0).unwrap();
-        drop(UnixListener::bind(folder.join("socket")).unwrap());
-        std::fs::write(folder.join("regular"), name).unwrap();
-    };
-    make_oddities("there-before");
-    pair.client.start();
-    make_oddities("new");
-    std::fs::write(outside.join("late-secret"), "nobody's business either").unwrap();
-    pair.client.wait_until_all_recorded();
-    pair.let_things_settle();
-    pair.assert_names(&["new/regular", "there-before/regular"]);
-    assert_nothing_to_complain(&pair);
-}
-
-#[test]
-fn a_name_that_cannot_be_stored_is_parked_and_said() {
-    let mut pair = Pair::new(Kind::Directory);
-    let names: [(&[u8], &str); 3] = [
-        (b"latin-\xe4.txt", "it is not UTF-8"),
-        (b"two\nlines", "it has a control character"),
-        (b"back\\slash", "it has a backslash"),
-    ];
-    let before = pair.write("before-\\", b"x");
-    pair.client.start();
-    assert!(pair.client.wait_until_parked(&before).contains("backslash"));
-    for (name, reason) in names {
-        let path = pair.write(OsStr::from_bytes(name), b"x");
-        let parked = pair.client.wait_until_parked(&path);
-        assert!(parked.contains(reason) && parked.contains("hint: rename it"), "{parked}");
-        let line = pair.client.daemon().wait_for(&format!("not backed up: {path:?}"));
-        assert!(line.contains(reason), "{line}");
-    }
-    pair.let_things_settle();
-    pair.assert_names(&[]);
-
-    // Renamed, it is backed up, and the old name is forgotten at the next look at it.
-    std::fs::rename(&before, pair.client.path("before")).unwrap();
-    pair.client.wait_until_recorded(&pair.client.path("before"));
-    pair.assert_names(&["before"]);
+    pair.client.assert_nothing_to_complain();
 }
 
 #[test]

@@ -142,6 +142,12 @@ impl Client {
         format!("{}{}", self.past, self.daemon.as_ref().map(Daemon::log).unwrap_or_default())
     }
 
+    #[track_caller]
+    pub(crate) fn assert_nothing_to_complain(&self) {
+        let log = self.log();
+        assert!(!log.contains(" WARN") && !log.contains(" ERROR"), "the client complains");
+    }
+
     /// Waits until the database says of the file at `path` that it is in the bucket as it stands.
     #[track_caller]
     pub(crate) fn wait_until_recorded(&self, path: &Path) {
