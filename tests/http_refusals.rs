@@ -5,6 +5,8 @@ use crate::support::api::{Part, Request, parts};
 use crate::support::bucket::Kind;
 use crate::support::content;
 use crate::support::server::{Server, WEB_KEY};
+use crate::support::waiting::DEADLINE;
+use std::net::TcpStream;
 
 /// Sends a request that must be refused and leave nothing behind.
 #[track_caller]
@@ -195,6 +197,27 @@ fn a_body_that_breaks_off_is_not_stored_wherever_it_breaks() {
         }
         assert_nothing_stored(&server);
     }
+}
+
+#[test]
+fn a_refused_body_does_not_spoil_the_next_request_on_its_connection() {
+    let server = Server::started(Kind::Directory);
+    let stream = TcpStream::connect(("127.0.0.1", server.listening_port())).unwrap();
+    stream.set_read_timeout(Some(DEADLINE)).unwrap();
+    // Whose content looks like a request.
+    let smuggled = b"GET /download?path=smuggled HTTP/1.1\r\nHost: x\r\n\r\n".repeat(100);
+    let form = Request::upload(&parts("../a", &smuggled));
+    for _ in 0..3 {
+        form.send_on(&stream).assert_error(401, "unauthorized");
+        form.clone().key(WEB_KEY).send_on(&stream).assert_error(400, "invalid_path");
+        let mut put = Request::new("PUT", "/health");
+        put.body = form.body.clone();
+        let put = put.header("Content-Length", &form.body.len().to_string());
+        put.send_on(&stream).assert_error(405, "method_not_allowed");
+        assert_eq!(Request::new("HEAD", "/health").send_on(&stream).status, 200);
+        assert_eq!(Request::new("GET", "/health").send_on(&stream).status, 200);
+    }
+    assert!(!server.log().contains("GET \"/download"), "content was taken for a request");
 }
 
 #[test]

@@ -17,6 +17,7 @@ mod http_store_trouble;
 mod pair_changes;
 mod pair_faults;
 mod pair_files;
+mod pair_odd_files;
 mod pair_signals;
 mod pair_start;
 mod programs;

@@ -79,15 +79,7 @@ fn a_growing_file_is_not_uploaded_until_it_rests() {
     pair.client.debounce_seconds = 1.0;
     pair.client.start();
     let path = pair.write("growing", b"");
-    std::thread::scope(|scope| {
-        // Dropped at the scope's end, however it ends.
-        let (_growing, grown) = channel::<()>();
-        let mut file = File::options().append(true).open(&path).unwrap();
-        scope.spawn(move || {
-            while grown.recv_timeout(Duration::from_millis(10)) == Err(RecvTimeoutError::Timeout) {
-                file.write_all(&content(1, 100)).unwrap();
-            }
-        });
+    while_it_grows(&path, || {
         // Each takes as long as the growing file would, if it rested.
         for _ in 0..2 {
             pair.let_things_settle();
@@ -97,6 +89,35 @@ fn a_growing_file_is_not_uploaded_until_it_rests() {
     pair.assert_all_arrive();
     pair.stop();
     assert_eq!(pair.times_stored("uploads/growing"), 1);
+}
+
+#[test]
+fn a_file_that_never_rests_is_parked_and_taken_as_soon_as_it_does() {
+    let mut pair = Pair::new(Kind::Directory);
+    pair.client.max_attempts = 3;
+    pair.client.start();
+    let path = pair.write("restless", b"");
+    while_it_grows(&path, || {
+        let reason = pair.client.wait_until_parked(&path);
+        assert!(reason.contains("still changing") && reason.contains("stability.max_attempts"));
+        pair.client.daemon().wait_for(&format!("not backed up: {path:?}"));
+    });
+    pair.assert_all_arrive();
+    assert!(pair.client.parked().is_empty());
+}
+
+/// Appends to a file all the time that `act` takes, however that ends.
+fn while_it_grows(path: &Path, act: impl FnOnce()) {
+    let mut file = File::options().append(true).open(path).unwrap();
+    std::thread::scope(|scope| {
+        let (_growing, grown) = channel::<()>();
+        scope.spawn(move || {
+            while grown.recv_timeout(Duration::from_millis(10)) == Err(RecvTimeoutError::Timeout) {
+                file.write_all(&content(1, 100)).unwrap();
+            }
+        });
+        act();
+    });
 }
 
 /// Changes a file of `size` bytes while it is being uploaded, and sees that the bytes it has in the

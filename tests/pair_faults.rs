@@ -7,6 +7,7 @@ use crate::support::content;
 use crate::support::pair::Pair;
 use crate::support::relay::Relay;
 use crate::support::server::{STORED, WEB_KEY, free_port};
+use rustix::process::Signal;
 use std::collections::BTreeMap;
 
 const MIB: usize = 1024 * 1024;
@@ -187,6 +188,31 @@ fn a_file_over_the_limit_is_parked_and_the_others_go_on() {
         pair.client.wait_until_recorded(path);
     }
     assert_eq!(pair.client.parked(), BTreeMap::new());
+}
+
+#[test]
+fn events_that_the_kernel_loses_cost_no_file() {
+    let pair = Pair::started(Kind::Directory);
+    pair.write("there/before", b"x");
+    pair.assert_all_arrive();
+    pair.client.daemon().signal(Signal::STOP);
+    // A file that comes and goes is at least two events, and nobody takes them.
+    let room = std::fs::read_to_string("/proc/sys/fs/inotify/max_queued_events").unwrap();
+    for number in 0..=room.trim().parse().unwrap_or(16_384) / 2 {
+        let path = pair.write(format!("{number}"), b"");
+        std::fs::remove_file(path).unwrap();
+    }
+    pair.write("unheard", b"1");
+    pair.write("there/unheard", b"2");
+    pair.write("new/folder/unheard", b"3");
+    pair.write("there/before", b"changed");
+    pair.client.daemon().signal(Signal::CONT);
+    pair.client.daemon().wait_for("scan (the kernel lost events)");
+    pair.assert_all_arrive();
+
+    // What is new is watched again.
+    pair.write("new/folder/late", b"4");
+    pair.assert_all_arrive();
 }
 
 #[test]

@@ -1,14 +1,12 @@
 //! The pair: new files, whatever they are called and however they come.
 
 use crate::support::bucket::{Kind, for_both_stores};
+use crate::support::client::Client;
 use crate::support::content;
 use crate::support::pair::Pair;
-use rustix::fs::{CWD, FileType, Mode, mknodat};
+use crate::support::server::EU_KEY;
 use std::collections::BTreeMap;
-use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::symlink;
-use std::os::unix::net::UnixListener;
 
 for_both_stores! {
     new_files_of_any_size_arrive_byte_for_byte_each_once
@@ -116,68 +114,7 @@ fn a_file_that_is_deleted_before_it_rests_is_no_trouble() {
     pair.let_things_settle();
     pair.assert_names(&[]);
     assert_eq!(pair.client.parked(), BTreeMap::new());
-    assert_nothing_to_complain(&pair);
-}
-
-#[track_caller]
-fn assert_nothing_to_complain(pair: &Pair) {
-    let log = pair.client.log();
-    assert!(!log.contains(" WARN") && !log.contains(" ERROR"), "the client complains");
-}
-
-#[test]
-fn only_regular_files_are_followed() {
-    let mut pair = Pair::new(Kind::Directory);
-    let outside = pair.client.beside("outside");
-    std::fs::create_dir(&outside).unwrap();
-    std::fs::write(outside.join("secret"), "nobody's business").unwrap();
-    let data = pair.client.path("");
-    let make_oddities = |name: &str| {
-        let folder = data.join(name);
-        std::fs::create_dir(&folder).unwrap();
-        symlink(outside.join("secret"), folder.join("link-to-file")).unwrap();
-        symlink(&outside, folder.join("link-to-folder")).unwrap();
-        symlink("nowhere", folder.join("link-to-nothing")).unwrap();
-        let mode = Mode::RUSR | Mode::WUSR;
-        mknodat(CWD, folder.join("fifo"), FileType::Fifo, mode, 0).unwrap();
-        drop(UnixListener::bind(folder.join("socket")).unwrap());
-        std::fs::write(folder.join("regular"), name).unwrap();
-    };
-    make_oddities("there-before");
-    pair.client.start();
-    make_oddities("new");
-    std::fs::write(outside.join("late-secret"), "nobody's business either").unwrap();
-    pair.client.wait_until_all_recorded();
-    pair.let_things_settle();
-    pair.assert_names(&["new/regular", "there-before/regular"]);
-    assert_nothing_to_complain(&pair);
-}
-
-#[test]
-fn a_name_that_cannot_be_stored_is_parked_and_said() {
-    let mut pair = Pair::new(Kind::Directory);
-    let names: [(&[u8], &str); 3] = [
-        (b"latin-\xe4.txt", "it is not UTF-8"),
-        (b"two\nlines", "it has a control character"),
-        (b"back\\slash", "it has a backslash"),
-    ];
-    let before = pair.write("before-\\", b"x");
-    pair.client.start();
-    assert!(pair.client.wait_until_parked(&before).contains("backslash"));
-    for (name, reason) in names {
-        let path = pair.write(OsStr::from_bytes(name), b"x");
-        let parked = pair.client.wait_until_parked(&path);
-        assert!(parked.contains(reason) && parked.contains("hint: rename it"), "{parked}");
-        let line = pair.client.daemon().wait_for(&format!("not backed up: {path:?}"));
-        assert!(line.contains(reason), "{line}");
-    }
-    pair.let_things_settle();
-    pair.assert_names(&[]);
-
-    // Renamed, it is backed up, and the old name is forgotten at the next look at it.
-    std::fs::rename(&before, pair.client.path("before")).unwrap();
-    pair.client.wait_until_recorded(&pair.client.path("before"));
-    pair.assert_names(&["before"]);
+    pair.client.assert_nothing_to_complain();
 }
 
 #[test]
@@ -192,6 +129,37 @@ fn two_folders_go_to_places_of_their_own() {
     pair.assert_all_arrive();
     let keys: Vec<String> = pair.server.bucket.files_of("web").into_keys().collect();
     assert_eq!(keys, ["documents/2026/same-name", "same-name", "uploads/same-name"]);
+}
+
+#[test]
+fn two_clients_with_the_same_names_keep_apart() {
+    let mut pair = Pair::started(Kind::Directory);
+    let mut other = Client::new();
+    other.url = pair.client.url.clone();
+    other.api_key = EU_KEY.to_owned();
+    other.start();
+    pair.write("same/name", b"of web");
+    let path = other.path("name");
+    std::fs::write(&path, "of web-eu").unwrap();
+    other.wait_until_recorded(&path);
+    pair.assert_all_arrive();
+    let others = pair.server.bucket.files_of("web-eu");
+    assert_eq!(others, BTreeMap::from([("uploads/name".to_owned(), b"of web-eu".to_vec())]));
+    assert!(other.stop().success());
+    pair.stop();
+}
+
+#[test]
+fn a_watched_folder_may_be_a_link_to_one() {
+    let mut pair = Pair::new(Kind::Directory);
+    let link = pair.client.beside("current");
+    symlink(pair.client.path(""), &link).unwrap();
+    pair.client.watches[0].folder = link;
+    pair.write("before", b"x");
+    pair.client.start();
+    pair.write("folder/new", b"y");
+    pair.assert_all_arrive();
+    pair.assert_names(&["before", "folder/new"]);
 }
 
 #[test]
@@ -223,4 +191,16 @@ fn the_clients_own_database_is_not_uploaded() {
     pair.client.start();
     pair.let_things_settle();
     pair.assert_names(&["0", "1", "2", "3", "4"]);
+}
+
+#[test]
+fn a_watched_folder_that_disappears_is_said_and_the_others_go_on() {
+    let mut pair = Pair::new(Kind::Directory);
+    let other = pair.client.watch("other", "other/");
+    pair.client.start();
+    std::fs::remove_dir(&other).unwrap();
+    let line = pair.client.daemon().wait_for(&format!("watched folder {other:?} is gone"));
+    assert!(line.contains("ERROR") && line.contains("not backed up"), "{line}");
+    let path = pair.write("a", b"a");
+    pair.client.wait_until_recorded(&path);
 }

@@ -130,6 +130,17 @@ fn a_database_that_cannot_be_made_ends_the_client_with_a_hint() {
 }
 
 #[test]
+fn a_database_that_is_none_is_left_alone_and_ends_the_client_with_a_hint() {
+    let mut client = Client::new();
+    client.url = "http://127.0.0.1:1".to_owned();
+    let letter = "Dear diary, ".repeat(1000);
+    std::fs::write(&client.database, &letter).unwrap();
+    let line = last_words_of(&mut client);
+    assert!(line.contains(" database ") && line.contains("hint: move it aside"), "{line}");
+    assert_eq!(std::fs::read_to_string(&client.database).unwrap(), letter);
+}
+
+#[test]
 fn a_client_without_any_readable_folder_ends_with_a_hint() {
     let mut client = Client::new();
     client.url = "http://127.0.0.1:1".to_owned();

@@ -108,6 +108,9 @@ impl Watcher {
             } else {
                 RecursiveMode::NonRecursive
             };
+            // What is watched already would be left as it is, with the gaps it has. Mostly there is
+            // no such watch, which is as well.
+            let _ = self.inotify.unwatch(&watch.local_path);
             match self.inotify.watch(&watch.local_path, mode) {
                 Ok(()) => log::info!("watching {:?}", watch.local_path),
                 Err(error) => {
@@ -132,6 +135,11 @@ impl Watcher {
         }
         if self.overflowed.swap(false, Ordering::SeqCst) {
             batch.rescan = Some("events came faster than they could be taken");
+        }
+        if batch.rewatch {
+            // Among what was lost may be a new folder, of which nothing more would ever be heard.
+            self.unwatched = (0..self.scope.watches().len()).collect();
+            self.watch_the_unwatched();
         }
         if !batch.folders.is_empty() {
             // The thread that sets the watches answers this after it has set those of the new
@@ -205,6 +213,8 @@ struct Batch {
     folders: BTreeSet<PathBuf>,
     removed: BTreeSet<PathBuf>,
     rescan: Option<&'static str>,
+    /// Folders may have appeared that are not watched.
+    rewatch: bool,
 }
 
 impl Batch {
@@ -219,6 +229,7 @@ impl Batch {
         };
         if event.need_rescan() {
             self.rescan = Some("the kernel lost events");
+            self.rewatch = true;
         }
         match event.kind {
             EventKind::Create(CreateKind::Folder) => self.folders.extend(event.paths),
@@ -289,9 +300,10 @@ mod tests {
     }
 
     #[test]
-    fn an_overflow_has_no_path_and_asks_for_a_scan_of_everything() {
+    fn an_overflow_has_no_path_and_asks_for_new_watches_and_a_scan_of_everything() {
         let got = batch(vec![Ok(Event::new(EventKind::Other).set_flag(Flag::Rescan))]);
-        assert_eq!(got, Batch { rescan: Some("the kernel lost events"), ..Batch::default() });
+        let rescan = Some("the kernel lost events");
+        assert_eq!(got, Batch { rescan, rewatch: true, ..Batch::default() });
     }
 
     #[test]

@@ -55,6 +55,13 @@ impl Request {
         format!("{}\r\n{}\r\n", self.line, lines.collect::<String>())
     }
 
+    /// Sends it on a connection that may have been used before, and reads the answer.
+    #[track_caller]
+    pub(crate) fn send_on(&self, mut stream: &TcpStream) -> Answer {
+        stream.write_all(&[self.head().as_bytes(), &self.body].concat()).unwrap();
+        Answer::read(stream, self.line.starts_with("HEAD ")).expect("an answer")
+    }
+
     /// Sends it and reads the answer.
     #[track_caller]
     pub(crate) fn send(&self, port: u16) -> Answer {

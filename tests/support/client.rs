@@ -28,6 +28,7 @@ pub(crate) struct Client {
     pub(crate) api_key: String,
     pub(crate) upload_existing: bool,
     pub(crate) debounce_seconds: f64,
+    pub(crate) max_attempts: u32,
     pub(crate) database: PathBuf,
     daemon: Option<Daemon>,
     /// The logs of those that ran before.
@@ -44,6 +45,7 @@ impl Client {
             api_key: WEB_KEY.to_owned(),
             upload_existing: true,
             debounce_seconds: 0.2,
+            max_attempts: 100,
             database: folder.path().join("client.db"),
             folder,
             daemon: None,
@@ -88,9 +90,14 @@ impl Client {
     fn yaml(&self) -> String {
         let mut yaml = format!(
             "server:\n  url: \"{}\"\n  api_key: \"{}\"\ndatabase:\n  path: {:?}\n\
-             scan:\n  upload_existing: {}\nstability:\n  debounce_seconds: {}\n\
-             upload:\n  retry_delay_seconds: 0.1\nwatches:\n",
-            self.url, self.api_key, self.database, self.upload_existing, self.debounce_seconds
+             scan:\n  upload_existing: {}\nstability:\n  debounce_seconds: {}\n  \
+             max_attempts: {}\nupload:\n  retry_delay_seconds: 0.1\nwatches:\n",
+            self.url,
+            self.api_key,
+            self.database,
+            self.upload_existing,
+            self.debounce_seconds,
+            self.max_attempts
         );
         for Watch { folder, prefix, recursive } in &self.watches {
             yaml += &format!(
@@ -133,6 +140,12 @@ impl Client {
     /// Everything that was logged, by those before, too.
     pub(crate) fn log(&self) -> String {
         format!("{}{}", self.past, self.daemon.as_ref().map(Daemon::log).unwrap_or_default())
+    }
+
+    #[track_caller]
+    pub(crate) fn assert_nothing_to_complain(&self) {
+        let log = self.log();
+        assert!(!log.contains(" WARN") && !log.contains(" ERROR"), "the client complains");
     }
 
     /// Waits until the database says of the file at `path` that it is in the bucket as it stands.

@@ -22,8 +22,8 @@ struct State {
     room: usize,
     /// Something waits for room.
     held: bool,
-    /// One end of every connection there was.
-    clients: Vec<TcpStream>,
+    /// Both ends of every connection there was, the server's first.
+    ends: Vec<TcpStream>,
 }
 
 impl Relay {
@@ -31,7 +31,7 @@ impl Relay {
     pub(crate) fn start(port: u16, room: usize) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let address = listener.local_addr().unwrap();
-        let state = Mutex::new(State { room, held: false, clients: vec![] });
+        let state = Mutex::new(State { room, held: false, ends: vec![] });
         let gate = Arc::new(Gate { state, changed: Condvar::new() });
         let doorman = Arc::clone(&gate);
         // It ends with the test's process, as do those of the connections.
@@ -42,7 +42,7 @@ impl Relay {
                 let Ok(server) = TcpStream::connect(("127.0.0.1", port)) else { continue };
                 let (to_client, from_server) = (duplicate(&client), duplicate(&server));
                 begin("relay-answers", move || pump(&from_server, &to_client, |_| {}));
-                doorman.lock().clients.push(duplicate(&client));
+                doorman.lock().ends.extend([duplicate(&server), duplicate(&client)]);
                 let gate = Arc::clone(&doorman);
                 begin("relay-requests", move || pump(&client, &server, |n| gate.pass(n)));
             }
@@ -66,11 +66,11 @@ impl Relay {
         self.gate.open();
     }
 
-    /// Breaks every connection there is; later ones pass.
+    /// Breaks every connection there is, so that not a byte more gets through; later ones pass.
     pub(crate) fn cut(&self) {
-        for client in self.gate.lock().clients.drain(..) {
+        for end in self.gate.lock().ends.drain(..) {
             // It may be closed already.
-            let _ = client.shutdown(Shutdown::Both);
+            let _ = end.shutdown(Shutdown::Both);
         }
         self.release();
     }
