@@ -77,11 +77,15 @@ impl Watcher {
 
     /// Forwards events until `stop` is raised.
     pub fn run(mut self, stop: &Stop) {
+        let mut due = None;
         loop {
             let retry = if self.unwatched.is_empty() {
+                due = None;
                 crossbeam_channel::never()
             } else {
-                crossbeam_channel::after(REWATCH_INTERVAL)
+                // Kept from turn to turn: events from elsewhere must not put it off.
+                let due = due.get_or_insert_with(|| clock::monotonic() + REWATCH_INTERVAL);
+                crossbeam_channel::at(*due)
             };
             select! {
                 recv(stop.receiver()) -> _ => return,
@@ -90,9 +94,8 @@ impl Watcher {
                     self.take_batch(event);
                 }
                 recv(retry) -> _ => {
-                    let before = self.unwatched.len();
-                    self.watch_the_unwatched();
-                    if self.unwatched.len() < before {
+                    due = None;
+                    if self.watch_the_unwatched() {
                         self.request(ScanRequest::Everything { cause: "a folder is watched again" });
                     }
                 }
@@ -100,7 +103,10 @@ impl Watcher {
         }
     }
 
-    fn watch_the_unwatched(&mut self) {
+    /// Tries to watch what is not watched. Returns whether something may have happened unheard that
+    /// a scan can find.
+    fn watch_the_unwatched(&mut self) -> bool {
+        let mut missed = false;
         for index in std::mem::take(&mut self.unwatched) {
             let watch = &self.scope.watches()[index];
             let mode = if watch.recursive {
@@ -108,11 +114,13 @@ impl Watcher {
             } else {
                 RecursiveMode::NonRecursive
             };
-            // What is watched already would be left as it is, with the gaps it has. Mostly there is
-            // no such watch, which is as well.
-            let _ = self.inotify.unwatch(&watch.local_path);
+            // What is watched in part would be left as it is, with its gaps.
+            missed |= self.inotify.unwatch(&watch.local_path).is_ok();
             match self.inotify.watch(&watch.local_path, mode) {
-                Ok(()) => log::info!("watching {:?}", watch.local_path),
+                Ok(()) => {
+                    missed = true;
+                    log::info!("watching {:?}", watch.local_path);
+                }
                 Err(error) => {
                     log::warn!(
                         "cannot watch {:?}: {}; it is scanned at intervals and watched as soon as \
@@ -124,6 +132,7 @@ impl Watcher {
                 }
             }
         }
+        missed
     }
 
     /// Handles one event and all that came with it, each path once.
@@ -138,8 +147,11 @@ impl Watcher {
         }
         if batch.rewatch {
             // Among what was lost may be a new folder, of which nothing more would ever be heard.
-            self.unwatched = (0..self.scope.watches().len()).collect();
+            self.unwatched = self.all_watches();
             self.watch_the_unwatched();
+        } else if batch.incomplete {
+            // As soon as there is room again, which takes an operator.
+            self.unwatched = self.all_watches();
         }
         if !batch.folders.is_empty() {
             // The thread that sets the watches answers this after it has set those of the new
@@ -162,6 +174,10 @@ impl Watcher {
         if let Some(cause) = batch.rescan {
             self.request(ScanRequest::Everything { cause });
         }
+    }
+
+    fn all_watches(&self) -> Vec<usize> {
+        (0..self.scope.watches().len()).collect()
     }
 
     fn take_path(&self, path: &Path, rescan: &mut Option<&'static str>) {
@@ -215,6 +231,8 @@ struct Batch {
     rescan: Option<&'static str>,
     /// Folders may have appeared that are not watched.
     rewatch: bool,
+    /// Folders have appeared that cannot be watched for want of watches.
+    incomplete: bool,
 }
 
 impl Batch {
@@ -224,6 +242,7 @@ impl Batch {
             Err(error) => {
                 log::warn!("a watch failed, everything is scanned: {}", explain(&error));
                 self.rescan = Some("a watch failed");
+                self.incomplete |= matches!(error.kind, ErrorKind::MaxFilesWatch);
                 return;
             }
         };
@@ -310,7 +329,11 @@ mod tests {
     fn a_watch_error_asks_for_a_scan_and_names_the_remedy() {
         let limit = || notify::Error::new(ErrorKind::MaxFilesWatch).add_path("/a".into());
         assert!(explain(&limit()).contains("fs.inotify.max_user_watches=1048576"));
-        assert_eq!(batch(vec![Err(limit())]).rescan, Some("a watch failed"));
+        let got = batch(vec![Err(limit())]);
+        assert_eq!(
+            got,
+            Batch { rescan: Some("a watch failed"), incomplete: true, ..Batch::default() }
+        );
     }
 
     #[test]
