@@ -12,7 +12,7 @@
 use crate::clock;
 use crossbeam_channel::{Receiver, Sender, bounded, select, unbounded};
 use signal_hook::consts::{SIGINT, SIGTERM};
-use std::io;
+use std::io::{self, Read};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -40,6 +40,47 @@ impl Stop {
     /// For `select!`: becomes ready, as disconnected, when the program is ending.
     pub fn receiver(&self) -> &Receiver<()> {
         &self.closed
+    }
+}
+
+/// Why an [`Interruptible`] broke off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the program is ending")]
+pub struct Ending;
+
+impl Ending {
+    /// Whether this is why reading failed.
+    pub fn is_cause_of(error: &io::Error) -> bool {
+        error.get_ref().is_some_and(|inner| inner.is::<Self>())
+    }
+}
+
+/// A reader that breaks off when the program has been ending for longer than `grace`, so that no
+/// transfer holds its end up. What it reads for sees an error and undoes what it began.
+#[derive(Debug)]
+pub struct Interruptible<R> {
+    content: R,
+    stop: Stop,
+    grace: Duration,
+    since: Option<Instant>,
+}
+
+impl<R> Interruptible<R> {
+    /// A reader of `content` that heeds `stop`.
+    pub fn new(content: R, stop: Stop, grace: Duration) -> Self {
+        Self { content, stop, grace, since: None }
+    }
+}
+
+impl<R: Read> Read for Interruptible<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.stop.is_raised() {
+            let now = clock::monotonic();
+            if now >= *self.since.get_or_insert(now) + self.grace {
+                return Err(io::Error::other(Ending));
+            }
+        }
+        self.content.read(buffer)
     }
 }
 
@@ -218,6 +259,19 @@ mod tests {
         assert!(!first.is_raised() && !second.wait(Duration::ZERO));
         source.raise();
         assert!(first.is_raised() && second.wait(Duration::from_secs(3600)));
+    }
+
+    #[test]
+    fn a_transfer_goes_on_within_its_grace_and_breaks_off_after_it() {
+        for (grace, breaks_off) in [(Duration::from_secs(3600), false), (Duration::ZERO, true)] {
+            let mut source = StopSource::default();
+            let mut reader = Interruptible::new(&b"ab"[..], source.stop(), grace);
+            assert_eq!(reader.read(&mut [0]).unwrap(), 1);
+            source.raise();
+            let after = reader.read(&mut [0]);
+            assert_eq!(after.is_err_and(|error| Ending::is_cause_of(&error)), breaks_off);
+        }
+        assert!(!Ending::is_cause_of(&io::Error::other("something else")));
     }
 
     #[test]

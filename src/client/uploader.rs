@@ -21,12 +21,12 @@ use crate::digest::{Digest, Hasher};
 use crate::limits::{COPY_BUFFER_BYTES, PART_BYTES, UPLOAD_GRACE};
 use crate::remote_path::RemotePath;
 use crate::sqlite::DatabaseError;
-use crate::threads::Stop;
+use crate::threads::{Interruptible, Stop};
 use crate::wire::{Fault, Mtime};
 use std::fs::File;
 use std::io::{self, Read, Seek as _};
 use std::path::Path;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// What the workers share; see the module's head.
@@ -168,7 +168,7 @@ impl Uploader {
             mtime: Mtime::from_nanos(opened.mtime_ns),
             sha256,
         };
-        let content = Interruptible { content: &file, stop: &self.stop, since: OnceLock::new() };
+        let content = self.interruptible(&file);
         let uploaded = match self.transport.upload(content, &fields) {
             Ok(uploaded) => uploaded,
             // What looks like a failure may be a file that changed meanwhile.
@@ -206,11 +206,14 @@ impl Uploader {
         open && named
     }
 
+    fn interruptible<'f>(&self, file: &'f File) -> Interruptible<&'f File> {
+        Interruptible::new(file, self.stop.clone(), UPLOAD_GRACE)
+    }
+
     fn digest(&self, file: &mut File) -> io::Result<Digest> {
         let mut hasher = Hasher::new();
         let mut buffer = vec![0; COPY_BUFFER_BYTES];
-        let mut content =
-            Interruptible { content: &*file, stop: &self.stop, since: OnceLock::new() };
+        let mut content = self.interruptible(&*file);
         loop {
             match content.read(&mut buffer)? {
                 0 => break,
@@ -323,24 +326,5 @@ impl Uploader {
         if std::mem::take(&mut *outage).pauses > 0 {
             log::info!("the server answers again; {} files wait", self.queue.len());
         }
-    }
-}
-
-/// A file's content that breaks off when the program has been ending for too long.
-struct Interruptible<'u> {
-    content: &'u File,
-    stop: &'u Stop,
-    since: OnceLock<Instant>,
-}
-
-impl Read for Interruptible<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.stop.is_raised() {
-            let now = clock::monotonic();
-            if now > *self.since.get_or_init(|| now) + UPLOAD_GRACE {
-                return Err(io::Error::other("the program is ending"));
-            }
-        }
-        self.content.read(buffer)
     }
 }

@@ -13,6 +13,7 @@ use crate::server::key::ObjectKey;
 use crate::server::multipart::{Boundary, BoundaryError, Form, FormError, Part};
 use crate::server::reply::ApiError;
 use crate::server::store::{LargeObject, Metadata, ObjectStore, StoreError};
+use crate::threads::Ending;
 use crate::wire::{ErrorCode, Uploaded, field};
 use std::io::{self, BufRead as _, Read};
 
@@ -50,6 +51,7 @@ impl From<StoreError> for IntakeError {
 impl From<FormError> for IntakeError {
     fn from(error: FormError) -> Self {
         let code = match &error {
+            FormError::Body(error) if Ending::is_cause_of(error) => ErrorCode::Unavailable,
             FormError::Body(_) => ErrorCode::IncompleteBody,
             _ => ErrorCode::BadRequest,
         };

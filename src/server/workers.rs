@@ -8,9 +8,10 @@
 //! only, and bodies are counted here against their declared length.
 
 use crate::clock;
+use crate::limits::UPLOAD_GRACE;
 use crate::server::handlers::{Handled, Handlers, Head};
 use crate::server::reply::{ApiError, Reply};
-use crate::threads::{Stop, panic_message};
+use crate::threads::{Interruptible, Stop, panic_message};
 use crate::wire::ErrorCode;
 use std::io::{self, Read};
 use std::net::{SocketAddr, TcpListener};
@@ -69,7 +70,8 @@ impl Pool {
             length,
             range: range.as_deref(),
         };
-        let mut body = Body { request: &mut request, left: length.unwrap_or(0) };
+        let body = Body { request: &mut request, left: length.unwrap_or(0) };
+        let mut body = Interruptible::new(body, self.stop.clone(), UPLOAD_GRACE);
         let handled = catch_unwind(AssertUnwindSafe(|| self.handlers.handle(&head, &mut body)));
         let handled = handled.unwrap_or_else(|panic| {
             log::error!("{method} {target:?} panicked: {}", panic_message(panic.as_ref()));
