@@ -9,6 +9,7 @@ pub mod database;
 pub mod disk;
 pub mod fingerprint;
 pub mod form;
+pub mod parking;
 pub mod plan;
 pub mod queue;
 pub mod retry;

@@ -6,6 +6,7 @@
 use crate::client::config::Watch;
 use crate::client::database::Database;
 use crate::client::fingerprint::Fingerprint;
+use crate::client::parking;
 use crate::client::plan::{self, Need};
 use crate::client::queue::{SharedQueue, Task};
 use crate::client::scope::Scope;
@@ -181,7 +182,7 @@ impl Scanner {
             Ok(remote_path) => remote_path,
             Err(error) => {
                 tally.unnameable += 1;
-                return Ok(park_unnameable(&self.database, path, &error.to_string())?);
+                return Ok(parking::park_unnameable(&self.database, path, error)?);
             }
         };
         if plan::need(record.as_ref(), remote_path.as_str(), &fingerprint) == Need::Nothing {
@@ -195,19 +196,6 @@ impl Scanner {
             Err(Break::Stopped)
         }
     }
-}
-
-/// Notes that a file has a name that cannot be stored; warns when that is news.
-pub fn park_unnameable(
-    database: &Database,
-    path: &Path,
-    reason: &str,
-) -> Result<(), DatabaseError> {
-    let reason = format!("its name cannot be stored: {reason}; hint: rename it");
-    if database.park(path, &reason, clock::unix_seconds())? {
-        log::warn!("not backed up: {path:?}: {reason}");
-    }
-    Ok(())
 }
 
 fn report(error: &walkdir::Error, whole_watch: bool, tally: &mut Tally) {

@@ -10,6 +10,7 @@ use crate::client::database::Database;
 use crate::client::disk;
 use crate::client::fingerprint::Fingerprint;
 use crate::client::form::Fields;
+use crate::client::parking;
 use crate::client::plan::{self, Need, Record};
 use crate::client::queue::{SharedQueue, Task};
 use crate::client::retry;
@@ -140,7 +141,7 @@ impl Uploader {
         match remote_path {
             Ok(remote_path) => Ok(Some((remote_path, Arc::from(watch.local_path.as_path())))),
             Err(error) => {
-                crate::client::scanner::park_unnameable(&self.database, path, &error.to_string())?;
+                parking::park_unnameable(&self.database, path, error)?;
                 Ok(None)
             }
         }
@@ -292,9 +293,7 @@ impl Uploader {
     }
 
     fn park(&self, path: &Path, reason: &str) -> Result<Turn, DatabaseError> {
-        if self.database.park(path, reason, clock::unix_seconds())? {
-            log::error!("not backed up: {path:?}: {reason}");
-        }
+        parking::park(&self.database, path, reason)?;
         Ok(Turn::Done)
     }
 

@@ -6,8 +6,9 @@
 
 use crate::client::database::Database;
 use crate::client::disk;
+use crate::client::parking;
 use crate::client::queue::{Pushed, SharedQueue, Task};
-use crate::client::scanner::{ScanRequest, park_unnameable};
+use crate::client::scanner::ScanRequest;
 use crate::client::scope::Scope;
 use crate::clock;
 use crate::limits::WATCH_EVENTS_MAX;
@@ -191,7 +192,7 @@ impl Watcher {
             }
         };
         if let Err(error) = remote_path {
-            if let Err(error) = park_unnameable(&self.database, path, &error.to_string()) {
+            if let Err(error) = parking::park_unnameable(&self.database, path, error) {
                 log::error!("{error}");
             }
             return;

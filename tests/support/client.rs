@@ -2,15 +2,15 @@
 
 use super::daemon::{CLIENT, Daemon};
 use super::server::WEB_KEY;
+use super::slot::Slot;
 use super::tree;
 use super::waiting::{DEADLINE, eventually};
 use rusqlite::{Connection, OpenFlags};
-use rustix::process::Signal;
 use s3up::client::fingerprint::Fingerprint;
 use std::collections::BTreeMap;
+use std::ops::{Deref, DerefMut};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
-use std::process::ExitStatus;
 use tempfile::TempDir;
 
 /// One entry of `watches`.
@@ -30,9 +30,21 @@ pub(crate) struct Client {
     pub(crate) debounce_seconds: f64,
     pub(crate) max_attempts: u32,
     pub(crate) database: PathBuf,
-    daemon: Option<Daemon>,
-    /// The logs of those that ran before.
-    past: String,
+    slot: Slot,
+}
+
+impl Deref for Client {
+    type Target = Slot;
+
+    fn deref(&self) -> &Slot {
+        &self.slot
+    }
+}
+
+impl DerefMut for Client {
+    fn deref_mut(&mut self) -> &mut Slot {
+        &mut self.slot
+    }
 }
 
 impl Client {
@@ -48,8 +60,7 @@ impl Client {
             max_attempts: 100,
             database: folder.path().join("client.db"),
             folder,
-            daemon: None,
-            past: String::new(),
+            slot: Slot::default(),
         };
         client.watch("data", "uploads/");
         client
@@ -84,7 +95,7 @@ impl Client {
     pub(crate) fn launch(&mut self) -> &Daemon {
         let file = self.beside("client.yaml");
         std::fs::write(&file, self.yaml()).unwrap();
-        self.daemon.insert(Daemon::start(CLIENT, &[Path::new("-c"), &file], &[]))
+        self.slot.insert(Daemon::start(CLIENT, &[Path::new("-c"), &file], &[]))
     }
 
     fn yaml(&self) -> String {
@@ -106,40 +117,6 @@ impl Client {
             );
         }
         yaml
-    }
-
-    #[track_caller]
-    pub(crate) fn daemon(&self) -> &Daemon {
-        self.daemon.as_ref().expect("the client runs")
-    }
-
-    /// Stops it in order; what it logged stays.
-    #[track_caller]
-    pub(crate) fn stop(&mut self) -> ExitStatus {
-        self.daemon().signal(Signal::TERM);
-        self.ended()
-    }
-
-    /// Waits until it has ended by itself; what it logged stays.
-    #[track_caller]
-    pub(crate) fn ended(&mut self) -> ExitStatus {
-        let mut daemon = self.daemon.take().expect("the client runs");
-        let status = daemon.ended();
-        self.past += &daemon.log();
-        status
-    }
-
-    /// Ends it without asking; what it logged stays.
-    #[track_caller]
-    pub(crate) fn kill(&mut self) {
-        let mut daemon = self.daemon.take().expect("the client runs");
-        daemon.kill();
-        self.past += &daemon.log();
-    }
-
-    /// Everything that was logged, by those before, too.
-    pub(crate) fn log(&self) -> String {
-        format!("{}{}", self.past, self.daemon.as_ref().map(Daemon::log).unwrap_or_default())
     }
 
     #[track_caller]

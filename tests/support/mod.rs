@@ -10,6 +10,7 @@ pub(crate) mod s3_server;
 pub(crate) mod scene;
 pub(crate) mod scripted_server;
 pub(crate) mod server;
+pub(crate) mod slot;
 pub(crate) mod waiting;
 
 use s3up::remote_path::{RemotePath, RemotePrefix};

@@ -72,7 +72,7 @@ impl Pair {
             assert!(found[path] == *content, "{path} holds other bytes");
         }
         // `s3s-fs` keeps what it has of a PUT whose connection breaks.
-        if !(self.server.was_killed && matches!(self.server.bucket, Bucket::S3(_))) {
+        if !(self.server.was_killed() && matches!(self.server.bucket, Bucket::S3(_))) {
             assert_eq!(self.server.bucket.leftovers(), [""; 0]);
         }
     }

@@ -2,10 +2,10 @@
 
 use super::bucket::{self, Bucket, Kind};
 use super::daemon::{Daemon, SERVER};
-use rustix::process::Signal;
+use super::slot::Slot;
 use std::net::TcpListener;
+use std::ops::{Deref, DerefMut};
 use std::path::{Path, PathBuf};
-use std::process::ExitStatus;
 use tempfile::TempDir;
 
 /// Key of the client `web`.
@@ -25,10 +25,21 @@ pub(crate) struct Server {
     pub(crate) tls: &'static str,
     pub(crate) max_file_size_mb: u64,
     pub(crate) environment: Vec<(&'static str, &'static str)>,
-    daemon: Option<Daemon>,
-    pub(crate) was_killed: bool,
-    /// The logs of those that ran before.
-    past: String,
+    slot: Slot,
+}
+
+impl Deref for Server {
+    type Target = Slot;
+
+    fn deref(&self) -> &Slot {
+        &self.slot
+    }
+}
+
+impl DerefMut for Server {
+    fn deref_mut(&mut self) -> &mut Slot {
+        &mut self.slot
+    }
 }
 
 impl Server {
@@ -43,9 +54,7 @@ impl Server {
             tls: "{ enabled: false }",
             max_file_size_mb: 100,
             environment: bucket::environment().to_vec(),
-            daemon: None,
-            was_killed: false,
-            past: String::new(),
+            slot: Slot::default(),
         }
     }
 
@@ -68,7 +77,7 @@ impl Server {
         let file = self.folder.path().join("server.yaml");
         std::fs::write(&file, self.yaml()).unwrap();
         let arguments = [Path::new("-c"), &file];
-        self.daemon = Some(Daemon::start(SERVER, &arguments, &self.environment));
+        self.slot.insert(Daemon::start(SERVER, &arguments, &self.environment));
     }
 
     fn yaml(&self) -> String {
@@ -91,41 +100,6 @@ impl Server {
     #[track_caller]
     pub(crate) fn listening_port(&self) -> u16 {
         listening_port(self.daemon())
-    }
-
-    #[track_caller]
-    pub(crate) fn daemon(&self) -> &Daemon {
-        self.daemon.as_ref().expect("the server runs")
-    }
-
-    /// Stops it in order; what it logged stays.
-    #[track_caller]
-    pub(crate) fn stop(&mut self) -> ExitStatus {
-        self.daemon().signal(Signal::TERM);
-        self.ended()
-    }
-
-    /// Waits until it has ended by itself; what it logged stays.
-    #[track_caller]
-    pub(crate) fn ended(&mut self) -> ExitStatus {
-        let mut daemon = self.daemon.take().expect("the server runs");
-        let status = daemon.ended();
-        self.past += &daemon.log();
-        status
-    }
-
-    /// Ends it without asking; what it logged stays.
-    #[track_caller]
-    pub(crate) fn kill(&mut self) {
-        let mut daemon = self.daemon.take().expect("the server runs");
-        daemon.kill();
-        self.was_killed = true;
-        self.past += &daemon.log();
-    }
-
-    /// Everything that was logged, by those before, too.
-    pub(crate) fn log(&self) -> String {
-        format!("{}{}", self.past, self.daemon.as_ref().map(Daemon::log).unwrap_or_default())
     }
 
     /// How many uploads were stored, by those before, too.
