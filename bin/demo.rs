@@ -72,7 +72,15 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
 fn build() -> Result<PathBuf, Failure> {
     println!("Building s3up and s3up-server (a few minutes the first time) ...");
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let status = Command::new(cargo)
+    let mut command = Command::new(cargo);
+    // What `cargo run` says of the demo's own crate would make build scripts run again.
+    for (name, _) in std::env::vars_os() {
+        let named = |prefix: &str| name.to_string_lossy().starts_with(prefix);
+        if named("CARGO_PKG_") || named("CARGO_MANIFEST_") {
+            command.env_remove(&name);
+        }
+    }
+    let status = command
         // The demo's own feature, so that what was built for it serves the programs too.
         .args(["build", "--release", "--locked", "--bins", "--features", "demo"])
         .args(["--manifest-path", concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")])
