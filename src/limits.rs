@@ -60,6 +60,19 @@ pub const FORM_PARTS_MAX: usize = 16;
 /// What an upload form may weigh beside the file itself, in bytes: boundaries, part heads, fields.
 pub const FORM_OVERHEAD_BYTES_MAX: u64 = 256 * 1024;
 
+/// Largest head of a request, in bytes, its empty line included. Our client's heads are below 5 KiB;
+/// a connection that has no head yet may hold so much memory and no more.
+pub const HEAD_BYTES_MAX: usize = 16 * 1024;
+
+/// Most header lines in the head of a request: browsers and proxies together send about thirty.
+pub const HEAD_FIELDS_MAX: usize = 64;
+
+/// Longest method, in bytes; the longest registered one has 17. Answers and the log repeat it.
+pub const METHOD_BYTES_MAX: usize = 32;
+
+/// Longest target of a request, in bytes: a path of [`KEY_BYTES_MAX`] with every byte escaped fits.
+pub const TARGET_BYTES_MAX: usize = 4096;
+
 /// Largest JSON answer the client reads from the server, in bytes.
 pub const ANSWER_BYTES_MAX: u64 = 64 * 1024;
 
@@ -142,4 +155,12 @@ const _: () = assert!(FIELD_BYTES_MAX >= KEY_BYTES_MAX);
 const _: () = assert!(
     COPY_BUFFER_BYTES >= 2 * (PART_HEAD_BYTES_MAX + BOUNDARY_BYTES_MAX + BOUNDARY_BLANKS_MAX),
     "a part's head and the line before it are read in one buffer"
+);
+const _: () = assert!(
+    TARGET_BYTES_MAX >= 3 * KEY_BYTES_MAX + 64,
+    "a route, its query and a path in which every byte is escaped"
+);
+const _: () = assert!(
+    HEAD_BYTES_MAX >= 2 * (TARGET_BYTES_MAX + API_KEY_BYTES_MAX + METHOD_BYTES_MAX),
+    "the longest target and key leave as much again for what others add"
 );

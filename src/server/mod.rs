@@ -5,6 +5,7 @@
 
 pub mod auth;
 pub mod config;
+pub mod gate;
 pub mod handlers;
 pub mod intake;
 pub mod key;
