@@ -1,10 +1,12 @@
 //! SHA-256 of a file's bytes, computed while they pass by.
 //!
-//! Pure. The digest travels from the client's disk to the object's metadata and is compared at
+//! Pure but for the readers it is given. The digest travels from the client's disk to the object's metadata and is compared at
 //! every hand-over.
 
+use crate::limits::COPY_BUFFER_BYTES;
 use sha2::{Digest as _, Sha256};
 use std::fmt;
+use std::io::{self, Read};
 use std::str::FromStr;
 
 /// A SHA-256 digest. Its text form is 64 lower-case hexadecimal digits.
@@ -25,6 +27,20 @@ impl Digest {
         let mut hasher = Hasher::new();
         hasher.update(bytes);
         hasher.finish()
+    }
+
+    /// The digest of all that `reader` yields, read in large pieces.
+    pub fn of_reader(mut reader: impl Read) -> io::Result<Self> {
+        let mut hasher = Hasher::new();
+        let mut buffer = vec![0; COPY_BUFFER_BYTES];
+        loop {
+            match reader.read(&mut buffer) {
+                Ok(0) => return Ok(hasher.finish()),
+                Ok(count) => hasher.update(&buffer[..count]),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
     }
 
     /// The raw 32 bytes.
@@ -96,6 +112,7 @@ mod tests {
         hasher.update(b"");
         hasher.update(b"bc");
         assert_eq!(hasher.finish().to_string(), ABC);
+        assert_eq!(Digest::of_reader((&b"a"[..]).chain(&b"bc"[..])).unwrap().to_string(), ABC);
     }
 
     #[test]

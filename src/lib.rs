@@ -7,6 +7,7 @@ pub mod client;
 pub mod clock;
 pub mod config;
 pub mod digest;
+pub mod exact;
 pub mod limits;
 pub mod names;
 pub mod program;

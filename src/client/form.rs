@@ -4,13 +4,14 @@
 //! and, if it was not known before, sent after the file. The length is known before the first byte.
 
 use crate::digest::{Digest, Hasher};
+use crate::exact::ExactReader;
 use crate::wire::{Mtime, field};
 use std::io::{self, Read};
 
 /// One upload form around a file's content.
 pub struct FormBody<R> {
     head: Vec<u8>,
-    content: R,
+    content: ExactReader<R>,
     size: u64,
     tail: Vec<u8>,
     /// How much of head, content and tail together went out.
@@ -53,7 +54,7 @@ impl<R: Read> FormBody<R> {
         let tail = tail(&boundary, digest_goes_last.then(|| Digest::of(b"")));
         Self {
             head: head.into_bytes(),
-            content,
+            content: ExactReader::new(content, fields.size, |_| "the file became shorter".into()),
             size: fields.size,
             tail,
             sent: 0,
@@ -90,13 +91,8 @@ impl<R: Read> FormBody<R> {
     }
 
     fn read_content(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let left = self.tail_starts() - self.sent;
-        let most = usize::try_from(left).unwrap_or(usize::MAX).min(buffer.len());
-        let count = self.content.read(&mut buffer[..most])?;
-        if count == 0 && most > 0 {
-            // Without this error the sender would wait for the missing bytes for ever.
-            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the file became shorter"));
-        }
+        // Without its error for a shorter file the sender would wait for the missing bytes for ever.
+        let count = self.content.read(buffer)?;
         self.hasher.update(&buffer[..count]);
         Ok(count)
     }

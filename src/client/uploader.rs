@@ -18,14 +18,14 @@ use crate::client::scope::Scope;
 use crate::client::stability::{Sighting, Verdict, judge};
 use crate::client::transport::{Failure, Transport};
 use crate::clock;
-use crate::digest::{Digest, Hasher};
-use crate::limits::{COPY_BUFFER_BYTES, PART_BYTES, UPLOAD_GRACE};
+use crate::digest::Digest;
+use crate::limits::{PART_BYTES, UPLOAD_GRACE};
 use crate::remote_path::RemotePath;
 use crate::sqlite::DatabaseError;
 use crate::threads::{Interruptible, Stop};
 use crate::wire::{Fault, Mtime};
 use std::fs::File;
-use std::io::{self, Read, Seek as _};
+use std::io::{self, Seek as _};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -212,17 +212,9 @@ impl Uploader {
     }
 
     fn digest(&self, file: &mut File) -> io::Result<Digest> {
-        let mut hasher = Hasher::new();
-        let mut buffer = vec![0; COPY_BUFFER_BYTES];
-        let mut content = self.interruptible(&*file);
-        loop {
-            match content.read(&mut buffer)? {
-                0 => break,
-                count => hasher.update(&buffer[..count]),
-            }
-        }
+        let digest = Digest::of_reader(self.interruptible(file))?;
         file.rewind()?;
-        Ok(hasher.finish())
+        Ok(digest)
     }
 
     fn gone(&self, path: &Path) -> Result<Turn, DatabaseError> {

@@ -8,6 +8,7 @@
 //! only, and bodies are counted here against their declared length.
 
 use crate::clock;
+use crate::exact::ExactReader;
 use crate::limits::UPLOAD_GRACE;
 use crate::server::handlers::{Handled, Handlers, Head};
 use crate::server::reply::{ApiError, Reply};
@@ -70,7 +71,7 @@ impl Pool {
             length,
             range: range.as_deref(),
         };
-        let body = Body { request: &mut request, left: length.unwrap_or(0) };
+        let body = ExactReader::new(Body(&mut request), length.unwrap_or(0), shortage);
         let mut body = Interruptible::new(body, self.stop.clone(), UPLOAD_GRACE);
         let handled = catch_unwind(AssertUnwindSafe(|| self.handlers.handle(&head, &mut body)));
         let handled = handled.unwrap_or_else(|panic| {
@@ -102,27 +103,18 @@ fn internal_error() -> Handled {
     Handled { reply: Reply::error(&error), client: None, note: error.code.as_str().into() }
 }
 
-/// A body that must have its declared length. The reader is asked for at the first read, because
-/// that is what sends `100 Continue`.
-struct Body<'r> {
-    request: &'r mut Request,
-    left: u64,
-}
+/// A request's body. The reader is asked for at the first read, because that is what sends
+/// `100 Continue`.
+struct Body<'r>(&'r mut Request);
 
 impl Read for Body<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let most = usize::try_from(self.left).unwrap_or(usize::MAX).min(buffer.len());
-        if most == 0 {
-            return Ok(0);
-        }
-        let count = self.request.as_reader().read(&mut buffer[..most])?;
-        if count == 0 {
-            let message = format!("{} of its declared bytes are missing", self.left);
-            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, message));
-        }
-        self.left -= count as u64;
-        Ok(count)
+        self.0.as_reader().read(buffer)
     }
+}
+
+fn shortage(left: u64) -> String {
+    format!("{left} of its declared bytes are missing")
 }
 
 fn respond(request: Request, reply: Reply) -> io::Result<()> {

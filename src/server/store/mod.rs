@@ -15,7 +15,6 @@
 //! 6. "Absent" is an answer only if the store said so; anything else is an error.
 
 pub mod directory;
-mod exact;
 pub mod s3;
 
 use crate::digest::Digest;
@@ -116,6 +115,11 @@ pub struct OpenObject {
     pub length: u64,
     /// The bytes. Ends with an error, not early, if the store breaks off.
     pub body: Box<dyn Read + Send>,
+}
+
+/// How a reader of an object words that the store ended it early.
+fn broken_off(left: u64) -> String {
+    format!("the store broke off {left} bytes before the end")
 }
 
 /// What kind of failure it was: decides what the client is told and what it does then.

@@ -14,19 +14,18 @@ mod tree;
 
 use self::attribute::{Attribute, Look};
 use self::tree::{Tree, Trouble};
-use super::exact::ExactReader;
 use super::{
     ByteRange, LargeObject, Metadata, ObjectInfo, ObjectStore, OpenObject, StoreError,
     StoreErrorKind,
 };
-use crate::digest::{Digest, Hasher};
-use crate::limits::COPY_BUFFER_BYTES;
+use crate::digest::Digest;
+use crate::exact::ExactReader;
 use crate::server::key::ObjectKey;
 use crate::wire::Mtime;
 use rustix::fs::{Timespec, Timestamps, UTIME_OMIT, XattrFlags};
 use rustix::io::Errno;
 use std::fs::{DirBuilder, File};
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, Seek, SeekFrom, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -103,7 +102,7 @@ impl ObjectStore for DirectoryStore {
             let Some(file) = self.tree.open_file(key.as_str())? else { return Ok(None) };
             let mut info = info(&file)?;
             if info.metadata.sha256.is_none() {
-                info.metadata.sha256 = Some(digest_of(&file)?);
+                info.metadata.sha256 = Some(Digest::of_reader(&file)?);
             }
             Ok(Some(info))
         };
@@ -131,7 +130,11 @@ impl ObjectStore for DirectoryStore {
                 range.len()
             }
         };
-        Ok(Some(OpenObject { info, length, body: Box::new(ExactReader::new(file, length)) }))
+        Ok(Some(OpenObject {
+            info,
+            length,
+            body: Box::new(ExactReader::new(file, length, super::broken_off)),
+        }))
     }
 
     fn ready(&self) -> Result<(), StoreError> {
@@ -234,19 +237,6 @@ fn read_attribute(file: &File) -> Result<Option<Attribute>, Trouble> {
         Ok(length) => Ok(bytes.get(..length).and_then(Attribute::from_bytes)),
         Err(Errno::NODATA | Errno::RANGE | Errno::OPNOTSUPP | Errno::NOSYS) => Ok(None),
         Err(errno) => Err(errno.into()),
-    }
-}
-
-fn digest_of(mut file: &File) -> Result<Digest, Trouble> {
-    let mut hasher = Hasher::new();
-    let mut buffer = vec![0; COPY_BUFFER_BYTES];
-    loop {
-        match file.read(&mut buffer) {
-            Ok(0) => return Ok(hasher.finish()),
-            Ok(taken) => hasher.update(&buffer[..taken]),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error.into()),
-        }
     }
 }
 

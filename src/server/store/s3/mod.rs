@@ -18,12 +18,12 @@ mod request;
 use self::multipart::Upload;
 use self::place::Place;
 use self::request::{Call, Requests};
-use super::exact::ExactReader;
 use super::{
     ByteRange, LargeObject, Metadata, ObjectInfo, ObjectStore, OpenObject, StoreError,
     StoreErrorKind,
 };
 use crate::digest::Digest;
+use crate::exact::ExactReader;
 use crate::limits::http::{ANSWER, CONNECT, STALL};
 use crate::secret::Secret;
 use crate::server::key::ObjectKey;
@@ -198,7 +198,11 @@ impl ObjectStore for S3Store {
         };
         let info =
             answer::info(headers, size).ok_or_else(|| garbled("the etag or time is missing"))?;
-        let body = Box::new(ExactReader::new(response.into_body().into_reader(), length));
+        let body = Box::new(ExactReader::new(
+            response.into_body().into_reader(),
+            length,
+            super::broken_off,
+        ));
         Ok(Some(OpenObject { info, length, body }))
     }
 

@@ -1,20 +1,23 @@
 //! A reader that yields exactly the promised number of bytes, or an error.
 //!
-//! Runs on whichever thread reads the object. It must not pass an early end on as an end: that is
-//! how half a file becomes a restored file.
+//! Pure but for the reader it is given: a file on its way out, a request's body, an object on its way
+//! back. It must not pass an early end on as an end: that is how half a file becomes a backup.
 
 use std::io::{self, Read};
 
 /// Yields `left` bytes of `inner` and then ends; if `inner` ends before that, it fails with
 /// [`io::ErrorKind::UnexpectedEof`].
-pub(super) struct ExactReader<R> {
+pub struct ExactReader<R> {
     inner: R,
     left: u64,
+    shortage: fn(u64) -> String,
 }
 
 impl<R: Read> ExactReader<R> {
-    pub(super) fn new(inner: R, length: u64) -> Self {
-        Self { inner, left: length }
+    /// A reader of the next `length` bytes of `inner`. `shortage` words the error for so many
+    /// missing bytes.
+    pub fn new(inner: R, length: u64, shortage: fn(u64) -> String) -> Self {
+        Self { inner, left: length, shortage }
     }
 }
 
@@ -26,10 +29,7 @@ impl<R: Read> Read for ExactReader<R> {
         }
         let taken = self.inner.read(&mut buffer[..room])?;
         if taken == 0 {
-            return Err(io::Error::new(
-                io::ErrorKind::UnexpectedEof,
-                format!("the store broke off {} bytes before the end", self.left),
-            ));
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, (self.shortage)(self.left)));
         }
         self.left -= taken as u64;
         Ok(taken)
@@ -42,7 +42,7 @@ mod tests {
 
     fn read(content: &[u8], length: u64) -> (Vec<u8>, Option<io::ErrorKind>) {
         let mut read = Vec::new();
-        let end = ExactReader::new(content, length).read_to_end(&mut read);
+        let end = ExactReader::new(content, length, |left| left.to_string()).read_to_end(&mut read);
         (read, end.err().map(|e| e.kind()))
     }
 
