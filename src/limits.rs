@@ -125,6 +125,42 @@ pub const SHUTDOWN_MAX: Duration = Duration::from_secs(15);
 /// found again by the next start's scan.
 pub const UPLOAD_GRACE: Duration = Duration::from_secs(5);
 
+/// Bounds of the gate, beside those that are keys of the configuration (`limits:`).
+pub mod gate {
+    use std::time::Duration;
+
+    /// A body up to this size is read whole before it takes a lane, in bytes: a slow uplink then
+    /// holds none. Our client's small files are below it.
+    pub const SMALL_BODY_BYTES: u64 = 256 * 1024;
+    /// Payload of one chunk on a lane, in bytes; measured as the fastest of 16 to 256 KiB.
+    pub const CHUNK_BYTES: usize = 64 * 1024;
+    /// Most lanes that large uploads leave to everything else.
+    pub const LANES_RESERVED_MAX: usize = 8;
+    /// Workers beyond one for each lane, so that a new lane can be proven while others are busy.
+    pub const SPARE_WORKERS: usize = 4;
+    /// How long a new lane's round trip may take: no work is in it.
+    pub const LANE_PROOF: Duration = Duration::from_secs(5);
+    /// How long an admitted request waits for a lane before it is told to come again.
+    pub const LANE_WAIT: Duration = Duration::from_secs(5);
+    /// How long a worker may take from the last byte of a request to its answer, or between two
+    /// pieces of it: S3 is behind it. The client waits as long.
+    pub const WORKER_SILENCE: Duration = super::http::ANSWER;
+    /// How long a connection that was refused is read from and thrown away, so that a sender that
+    /// is still sending sees the answer and no reset.
+    pub const LINGER: Duration = Duration::from_secs(5);
+    /// Most requests on one connection; the next one opens a new one.
+    pub const REQUESTS_PER_CONNECTION_MAX: u32 = 10_000;
+    /// First pause after a failed accept, which grows ...
+    pub const ACCEPT_PAUSE_FIRST: Duration = Duration::from_millis(10);
+    /// ... up to this one.
+    pub const ACCEPT_PAUSE_MAX: Duration = Duration::from_secs(1);
+    /// Descriptors that the server needs for itself: log, database, listeners, folders.
+    pub const DESCRIPTORS_RESERVED: u64 = 32;
+    /// Descriptors of one lane and its worker: three for the lane's two ends, the connection to
+    /// S3 or the files of a folder, and some for what is being replaced.
+    pub const DESCRIPTORS_PER_LANE: u64 = 8;
+}
+
 /// Deadlines of one HTTP request, as the client and the store keep them.
 pub mod http {
     use std::time::Duration;

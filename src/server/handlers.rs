@@ -1,18 +1,17 @@
-//! One function a route: from a request's head and body to its reply.
+//! One function a route: from an admitted request and its body to its reply.
 //!
-//! Runs on the worker threads, all of which share one [`Handlers`]. It owns the store and the
-//! keyring. It knows nothing of sockets or of the HTTP library, so that what stands before it can
-//! change. No store's error text goes into a reply.
+//! Runs on the worker threads, all of which share one [`Handlers`]. It owns the store. It knows
+//! nothing of sockets or of the HTTP library, nor of keys: what comes here was admitted. No store's
+//! error text goes into a reply.
 
 use crate::clock;
 use crate::remote_path::{RemotePath, RemotePrefix};
-use crate::server::auth::Keyring;
-use crate::server::config::Client;
+use crate::server::admitted::{Admitted, Identity};
 use crate::server::intake::{Intake, IntakeError};
 use crate::server::key::ObjectKey;
 use crate::server::range::{Wanted, wanted};
 use crate::server::reply::{ApiError, Reply};
-use crate::server::route::{Access, Route, access, route};
+use crate::server::route::Route;
 use crate::server::store::{ByteRange, ObjectInfo, ObjectStore, OpenObject, StoreError};
 use crate::wire::{ErrorCode, Existence, MTIME_HEADER, SHA256_HEADER, Status};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -39,26 +38,8 @@ const FILE_NAME: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'|')
     .remove(b'~');
 
-/// The head of a request.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Head<'r> {
-    /// The method, in capitals.
-    pub method: &'r str,
-    /// The target as it was sent: path and query.
-    pub target: &'r str,
-    /// The `Authorization` header.
-    pub authorization: Option<&'r str>,
-    /// The `Content-Type` header.
-    pub content_type: Option<&'r str>,
-    /// The body's declared length; a body without one is not served.
-    pub length: Option<u64>,
-    /// The `Range` header.
-    pub range: Option<&'r str>,
-}
-
 /// What the routes share.
 pub struct Handlers {
-    keyring: Keyring,
     prefix: RemotePrefix,
     store: Box<dyn ObjectStore>,
     readiness: Mutex<Option<(Instant, bool)>>,
@@ -68,8 +49,6 @@ pub struct Handlers {
 pub struct Handled {
     /// The reply.
     pub reply: Reply,
-    /// The client, if the key was good.
-    pub client: Option<String>,
     /// What was done or why not, for the log alone.
     pub note: String,
 }
@@ -91,59 +70,45 @@ impl<E: Into<IntakeError>> From<E> for Refusal {
 
 impl Handlers {
     /// Routes over a store.
-    pub fn new(keyring: Keyring, prefix: RemotePrefix, store: Box<dyn ObjectStore>) -> Self {
-        Self { keyring, prefix, store, readiness: Mutex::new(None) }
+    pub fn new(prefix: RemotePrefix, store: Box<dyn ObjectStore>) -> Self {
+        Self { prefix, store, readiness: Mutex::new(None) }
     }
 
-    /// Serves one request. `body` is not touched before the key is known and the length allowed.
-    pub fn handle(&self, head: &Head<'_>, body: &mut dyn Read) -> Handled {
-        let client = match access(head.target) {
-            Access::Public => None,
-            Access::Client => match self.keyring.authenticate(head.authorization) {
-                Ok(client) => Some(client),
-                Err(error) => {
-                    let error = ApiError::new(ErrorCode::Unauthorized, error.to_string());
-                    return refused(None, Refusal::Request(error), head);
-                }
-            },
-        };
-        match self.answer(client, head, body) {
-            Ok((reply, note)) => {
-                Handled { reply, client: client.map(|client| client.name.to_string()), note }
-            }
-            Err(refusal) => refused(client, refusal, head),
+    /// Serves one request; `body` yields exactly its declared length, or fails.
+    pub fn handle(&self, request: &Admitted, body: &mut dyn Read) -> Handled {
+        match self.answer(request, body) {
+            Ok((reply, note)) => Handled { reply, note },
+            Err(refusal) => refused(request, refusal),
         }
     }
 
     fn answer(
         &self,
-        client: Option<&Client>,
-        head: &Head<'_>,
+        request: &Admitted,
         body: &mut dyn Read,
     ) -> Result<(Reply, String), Refusal> {
-        let route = route(head.method, head.target)?;
-        match (route, client) {
-            (Route::Upload, Some(client)) => self.upload(client, head, body),
-            (Route::Exists(path), Some(client)) => self.exists(client, &path),
-            (Route::Download(path), Some(client)) => self.download(client, &path, head),
+        match (&request.route, &request.client) {
+            (Route::Upload, Some(client)) => self.upload(client, request, body),
+            (Route::Exists(path), Some(client)) => self.exists(client, path),
+            (Route::Download(path), Some(client)) => self.download(client, path, request),
             (Route::Ready, _) => self.ready(),
             (Route::Health, _) => Ok((Reply::json(200, &status()), String::new())),
-            // `access` and `route` disagree about a path: nothing is given away.
+            // The gate has let somebody in whom it does not know: nothing is given away.
             (_, None) => Err(ApiError::new(ErrorCode::Unauthorized, "no API key").into()),
         }
     }
 
     fn upload(
         &self,
-        client: &Client,
-        head: &Head<'_>,
+        client: &Identity,
+        request: &Admitted,
         body: &mut dyn Read,
     ) -> Result<(Reply, String), Refusal> {
-        let declared = head.length.ok_or_else(|| {
-            ApiError::new(ErrorCode::LengthRequired, "the request needs a Content-Length")
-        })?;
+        let (Some(declared), Some(boundary)) = (request.length, &request.boundary) else {
+            return Err(ApiError::new(ErrorCode::BadRequest, "the request has no form").into());
+        };
         let intake = Intake { store: &*self.store, prefix: &self.prefix, client };
-        let uploaded = intake.receive(body, head.content_type, declared)?;
+        let uploaded = intake.receive(body, boundary, declared)?;
         let note = format!(
             "stored {:?}, {} bytes, sha256 {}",
             uploaded.s3_key, uploaded.size, uploaded.sha256
@@ -151,7 +116,7 @@ impl Handlers {
         Ok((Reply::json(200, &uploaded), note))
     }
 
-    fn exists(&self, client: &Client, path: &RemotePath) -> Result<(Reply, String), Refusal> {
+    fn exists(&self, client: &Identity, path: &RemotePath) -> Result<(Reply, String), Refusal> {
         let info = self.store.head(&self.key(client, path)?)?;
         let existence = Existence {
             exists: info.is_some(),
@@ -165,17 +130,17 @@ impl Handlers {
 
     fn download(
         &self,
-        client: &Client,
+        client: &Identity,
         path: &RemotePath,
-        head: &Head<'_>,
+        request: &Admitted,
     ) -> Result<(Reply, String), Refusal> {
         let key = self.key(client, path)?;
         let absent = || ApiError::new(ErrorCode::NotFound, format!("no file {path}"));
-        if head.method == "HEAD" || head.range.is_some() {
+        if request.head_only || request.range.is_some() {
             let info = self.store.head(&key)?.ok_or_else(absent)?;
-            return match wanted(head.range, info.size) {
+            return match wanted(request.range.as_deref(), info.size) {
                 Wanted::Unsatisfiable => Ok(unsatisfiable(&info)),
-                _ if head.method == "HEAD" => {
+                _ if request.head_only => {
                     let reply = file_reply(200, path, &info, info.size, Box::new(io::empty()));
                     Ok((reply, String::new()))
                 }
@@ -237,7 +202,7 @@ impl Handlers {
         Err(ApiError::new(ErrorCode::Unavailable, "the store does not answer as it should").into())
     }
 
-    fn key(&self, client: &Client, path: &RemotePath) -> Result<ObjectKey, Refusal> {
+    fn key(&self, client: &Identity, path: &RemotePath) -> Result<ObjectKey, Refusal> {
         Ok(ObjectKey::new(&self.prefix, &client.name, path).map_err(ApiError::from)?)
     }
 }
@@ -246,23 +211,17 @@ fn status() -> Status {
     Status { status: "ok".into(), version: env!("CARGO_PKG_VERSION").into() }
 }
 
-fn refused(client: Option<&Client>, refusal: Refusal, head: &Head<'_>) -> Handled {
-    let client = client.map(|client| client.name.to_string());
+fn refused(request: &Admitted, refusal: Refusal) -> Handled {
     let error = match refusal {
         Refusal::Request(error) => error,
         Refusal::Store(error) => {
-            let who = client.as_deref().unwrap_or("-");
-            log::error!("{who} {} {:?}: {error}", head.method, head.target);
+            let who = request.client.as_ref().map_or("-", |client| client.name.as_str());
+            log::error!("{who} {:?}: {error}", request.route);
             let code = error.kind.code();
             ApiError::new(code, store_message(code))
         }
     };
-    let mut reply = Reply::error(&error);
-    if error.code == ErrorCode::MethodNotAllowed {
-        let upload = head.target.starts_with(crate::wire::route::UPLOAD);
-        reply.headers.push(("Allow", if upload { "POST" } else { "GET, HEAD" }.into()));
-    }
-    Handled { reply, client, note: format!("{}: {}", error.code.as_str(), error.message) }
+    Handled { reply: Reply::error(&error), note: error.note() }
 }
 
 /// What a client is told of a store's failure: enough to know who has to act, nothing of the store.

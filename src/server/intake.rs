@@ -8,9 +8,9 @@
 use crate::digest::{Digest, Hasher};
 use crate::limits::{FORM_OVERHEAD_BYTES_MAX, PART_BYTES, PARTS_MAX};
 use crate::remote_path::{RemotePath, RemotePrefix};
-use crate::server::config::Client;
+use crate::server::admitted::Identity;
 use crate::server::key::ObjectKey;
-use crate::server::multipart::{Boundary, BoundaryError, Form, FormError, Part};
+use crate::server::multipart::{Boundary, Form, FormError, Part};
 use crate::server::reply::ApiError;
 use crate::server::store::{LargeObject, Metadata, ObjectStore, StoreError};
 use crate::threads::Ending;
@@ -24,7 +24,7 @@ pub struct Intake<'s> {
     /// What every key begins with.
     pub prefix: &'s RemotePrefix,
     /// Whose upload it is.
-    pub client: &'s Client,
+    pub client: &'s Identity,
 }
 
 /// Why nothing was stored.
@@ -85,14 +85,10 @@ impl<'s> Intake<'s> {
     pub fn receive(
         &self,
         body: impl Read,
-        content_type: Option<&str>,
+        boundary: &Boundary,
         declared: u64,
     ) -> Result<Uploaded, IntakeError> {
-        if declared > self.client.max_file_size + FORM_OVERHEAD_BYTES_MAX {
-            return Err(self.too_large().into());
-        }
-        let boundary = boundary(content_type)?;
-        let mut form = Form::new(body, &boundary);
+        let mut form = Form::new(body, boundary);
         let mut received = Received::default();
         while let Some(part) = form.next_part()? {
             self.take(part, declared, &mut received)?;
@@ -168,7 +164,7 @@ impl<'s> Intake<'s> {
             part.consume(count);
             size += count as u64;
             if size > self.client.max_file_size {
-                return Err(self.too_large().into());
+                return Err(ApiError::file_too_large(self.client.max_file_size).into());
             }
         }
         let place = match large {
@@ -222,14 +218,6 @@ impl<'s> Intake<'s> {
         };
         Ok(Uploaded { success: true, s3_key: key.to_string(), size, sha256 })
     }
-
-    fn too_large(&self) -> ApiError {
-        let message = format!(
-            "this client may store files of at most {} bytes (max_file_size_mb)",
-            self.client.max_file_size
-        );
-        ApiError::new(ErrorCode::FileTooLarge, message)
-    }
 }
 
 impl Received<'_> {
@@ -238,17 +226,6 @@ impl Received<'_> {
         let place = self.content.as_ref().map(|content| &content.place);
         matches!(place, Some(Place::Store(..)))
     }
-}
-
-fn boundary(content_type: Option<&str>) -> Result<Boundary, ApiError> {
-    let header = content_type.unwrap_or_default();
-    Boundary::from_content_type(header).map_err(|error| {
-        let code = match error {
-            BoundaryError::NotFormData => ErrorCode::UnsupportedMediaType,
-            _ => ErrorCode::BadRequest,
-        };
-        ApiError::new(code, error.to_string())
-    })
 }
 
 fn parsed<T: std::str::FromStr<Err: std::fmt::Display>>(

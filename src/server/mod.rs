@@ -3,13 +3,16 @@
 //! This file is wiring only: configuration, store, workers, and the order in which they end, which
 //! is written in [`run`].
 
+pub mod admitted;
 pub mod auth;
 pub mod config;
 pub mod gate;
 pub mod handlers;
 pub mod intake;
 pub mod key;
+pub mod lanes;
 pub mod multipart;
+pub mod poll;
 pub mod range;
 pub mod reply;
 pub mod route;

@@ -21,6 +21,17 @@ impl ApiError {
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
         Self { code, message: message.into() }
     }
+
+    /// A file, or a body that can only hold such a file, is larger than `max` bytes.
+    pub fn file_too_large(max: u64) -> Self {
+        let message = format!("this client may store files of at most {max} bytes");
+        Self::new(ErrorCode::FileTooLarge, format!("{message} (max_file_size_mb)"))
+    }
+
+    /// What the access log says of it.
+    pub fn note(&self) -> String {
+        format!("{}: {}", self.code.as_str(), self.message)
+    }
 }
 
 impl From<PathError> for ApiError {

@@ -5,7 +5,7 @@
 use crate::remote_path::RemotePath;
 use crate::server::reply::ApiError;
 use crate::wire::{ErrorCode, field, route as routes};
-use percent_encoding::percent_decode_str;
+use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
 /// What a request asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +20,32 @@ pub enum Route {
     Health,
     /// Does the store answer too?
     Ready,
+}
+
+impl Route {
+    /// The method this route is asked by; `HEAD` instead of `GET` if only the head is wanted.
+    pub fn method(&self, head_only: bool) -> &'static str {
+        match self {
+            Self::Upload => "POST",
+            _ if head_only => "HEAD",
+            _ => "GET",
+        }
+    }
+
+    /// The target that leads here and nowhere else: [`route`] reads it back.
+    pub fn target(&self) -> String {
+        let asked = |route: &str, path: &RemotePath| {
+            let path = utf8_percent_encode(path.as_str(), NON_ALPHANUMERIC);
+            format!("{route}?{}={path}", field::PATH)
+        };
+        match self {
+            Self::Upload => routes::UPLOAD.into(),
+            Self::Exists(path) => asked(routes::EXISTS, path),
+            Self::Download(path) => asked(routes::DOWNLOAD, path),
+            Self::Health => routes::HEALTH.into(),
+            Self::Ready => routes::READY.into(),
+        }
+    }
 }
 
 /// What has to be known before the query is looked at.

@@ -3,19 +3,24 @@
 //! Each worker is a thread that serves one request at a time. This is the only module that knows
 //! `tiny_http`. A panic in a request is that request's 500; the worker lives.
 //!
-//! `tiny_http` must not face a network: a declared length of terabytes can end the process, it has
-//! no deadlines, and it takes a body that breaks off for a complete one. So it listens on loopback
-//! only, and bodies are counted here against their declared length.
+//! `tiny_http` sees no network. The gate writes every head it gets, over lanes that are used for one
+//! exchange at a time, and frames bodies in chunks. It takes a body that was cut within a chunk for a
+//! complete one, so bytes are counted here against the true length. Of an answer that cannot be
+//! completed it does not close the connection, so the lane is broken off. What it takes for a request
+//! and bears no seal is what is left of a body, and is answered with nothing.
 
-use crate::clock;
 use crate::exact::ExactReader;
 use crate::limits::UPLOAD_GRACE;
-use crate::server::handlers::{Handled, Handlers, Head};
+use crate::server::admitted::Admitted;
+use crate::server::handlers::{Handled, Handlers};
+use crate::server::lanes::head::{self, field};
+use crate::server::lanes::Lanes;
 use crate::server::reply::{ApiError, Reply};
 use crate::threads::{Interruptible, Stop, panic_message};
 use crate::wire::ErrorCode;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use std::io::{self, Read};
-use std::net::{SocketAddr, TcpListener};
+use std::os::unix::net::UnixListener;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use tiny_http::{Header, Request, Response, StatusCode};
@@ -23,15 +28,21 @@ use tiny_http::{Header, Request, Response, StatusCode};
 /// What the workers share.
 pub struct Pool {
     http: tiny_http::Server,
+    lanes: Arc<Lanes>,
     handlers: Handlers,
     stop: Stop,
 }
 
 impl Pool {
-    /// A pool that takes its requests from `listener`.
-    pub fn new(listener: TcpListener, handlers: Handlers, stop: Stop) -> io::Result<Arc<Self>> {
+    /// A pool that takes its requests from `listener`, at the other end of `lanes`.
+    pub fn new(
+        listener: UnixListener,
+        lanes: Arc<Lanes>,
+        handlers: Handlers,
+        stop: Stop,
+    ) -> io::Result<Arc<Self>> {
         let http = tiny_http::Server::from_listener(listener, None).map_err(io::Error::other)?;
-        Ok(Arc::new(Self { http, handlers, stop }))
+        Ok(Arc::new(Self { http, lanes, handlers, stop }))
     }
 
     /// Serves requests until the program is ending and [`Pool::wake`] was called for this worker.
@@ -55,41 +66,38 @@ impl Pool {
     }
 
     fn serve(&self, mut request: Request) {
-        let started = clock::monotonic();
-        let peer = request.remote_addr().map_or_else(|| "-".to_owned(), SocketAddr::to_string);
+        let value = |name: &'static str| header(&request, name);
         let method = request.method().to_string();
-        let target = request.url().to_owned();
-        let length = request.body_length().map(|length| length as u64);
-        let header = |name: &'static str| header(&request, name);
-        let (authorization, content_type, range) =
-            (header("Authorization"), header("Content-Type"), header("Range"));
-        let head = Head {
-            method: &method,
-            target: &target,
-            authorization: authorization.as_deref(),
-            content_type: content_type.as_deref(),
-            length,
-            range: range.as_deref(),
+        let read = head::read(&method, request.url(), &value, self.lanes.seal());
+        let (admitted, exchange) = match read {
+            Ok(read) => read,
+            Err(error) => {
+                log::debug!("{error}");
+                // No exchange is named, so that the gate takes it for no answer of its own.
+                let _ = request.respond(Response::empty(StatusCode(400)));
+                return;
+            }
         };
-        let body = ExactReader::new(Body(&mut request), length.unwrap_or(0), shortage);
+        let mut body = Body { request: &mut request, left: admitted.length.unwrap_or(0) };
+        let handled = self.handle(&admitted, &mut body);
+        let drained = body.is_drained();
+        let reply = Outgoing { handled, exchange, drained, lanes: Arc::clone(&self.lanes) };
+        if let Err(error) = reply.send(request) {
+            log::debug!("exchange {exchange}: the answer was not taken: {error}");
+        }
+    }
+
+    fn handle(&self, admitted: &Admitted, body: &mut Body<'_>) -> Handled {
+        let length = admitted.length.unwrap_or(0);
+        let body = ExactReader::new(body, length, shortage);
         let mut body = Interruptible::new(body, self.stop.clone(), UPLOAD_GRACE);
-        let handled = catch_unwind(AssertUnwindSafe(|| self.handlers.handle(&head, &mut body)));
-        let handled = handled.unwrap_or_else(|panic| {
-            log::error!("{method} {target:?} panicked: {}", panic_message(panic.as_ref()));
-            internal_error()
-        });
-        let Handled { reply, client, note } = handled;
-        let status = reply.status;
-        let sent = respond(request, reply);
-        let outcome = match sent {
-            Ok(()) => note,
-            Err(error) => format!("{note}; the answer was not taken: {error}"),
-        };
-        log::info!(
-            "{peer} {} {method} {target:?} {status} {:.3} s {outcome}",
-            client.as_deref().unwrap_or("-"),
-            (clock::monotonic() - started).as_secs_f64()
-        );
+        let handled = catch_unwind(AssertUnwindSafe(|| self.handlers.handle(admitted, &mut body)));
+        handled.unwrap_or_else(|panic| {
+            log::error!("{:?} panicked: {}", admitted.route, panic_message(panic.as_ref()));
+            let error =
+                ApiError::new(ErrorCode::Internal, "a defect in the server; its log says more");
+            Handled { reply: Reply::error(&error), note: error.note() }
+        })
     }
 }
 
@@ -98,33 +106,72 @@ fn header(request: &Request, name: &'static str) -> Option<String> {
     headers.find(|header| header.field.equiv(name)).map(|header| header.value.to_string())
 }
 
-fn internal_error() -> Handled {
-    let error = ApiError::new(ErrorCode::Internal, "a defect in the server; its log says more");
-    Handled { reply: Reply::error(&error), client: None, note: error.code.as_str().into() }
-}
-
-/// A request's body. The reader is asked for at the first read, because that is what sends
-/// `100 Continue`.
-struct Body<'r>(&'r mut Request);
-
-impl Read for Body<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.0.as_reader().read(buffer)
-    }
-}
-
 fn shortage(left: u64) -> String {
     format!("{left} of its declared bytes are missing")
 }
 
-fn respond(request: Request, reply: Reply) -> io::Result<()> {
-    let Reply { status, headers, length, body } = reply;
-    let length = usize::try_from(length).map_err(io::Error::other)?;
-    let headers = headers.into_iter().filter_map(|(name, value)| {
+/// A request's body, counted.
+struct Body<'r> {
+    request: &'r mut Request,
+    left: u64,
+}
+
+impl Body<'_> {
+    /// Whether all of it was read, with the mark of its end: only then the next bytes on the lane
+    /// are the next request.
+    fn is_drained(&mut self) -> bool {
+        self.left == 0 && matches!(self.request.as_reader().read(&mut [0]), Ok(0))
+    }
+}
+
+impl Read for Body<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.request.as_reader().read(buffer)?;
+        self.left = self.left.saturating_sub(count as u64);
+        Ok(count)
+    }
+}
+
+/// An answer on its way to the gate.
+struct Outgoing {
+    handled: Handled,
+    exchange: u64,
+    drained: bool,
+    lanes: Arc<Lanes>,
+}
+
+impl Outgoing {
+    fn send(self, request: Request) -> io::Result<()> {
+        let Self { handled: Handled { reply, note }, exchange, drained, lanes } = self;
+        let Reply { status, headers, length, body } = reply;
+        let mut lines: Vec<(&str, String)> = headers;
+        lines.push((field::EXCHANGE, exchange.to_string()));
+        lines.push((field::NOTE, utf8_percent_encode(&note, NON_ALPHANUMERIC).to_string()));
+        lines.extend(drained.then(|| (field::DRAINED, "yes".to_owned())));
         // Names are literals and values ASCII by construction.
-        Header::from_bytes(name, value).ok()
-    });
-    let response = Response::new(StatusCode(status), headers.collect(), body, Some(length), None)
-        .with_chunked_threshold(usize::MAX);
-    request.respond(response)
+        let lines =
+            lines.into_iter().filter_map(|(name, value)| Header::from_bytes(name, value).ok());
+        let body = Content { body: ExactReader::new(body, length, shortage), exchange, lanes };
+        let length = usize::try_from(length).map_err(io::Error::other)?;
+        let response = Response::new(StatusCode(status), lines.collect(), body, Some(length), None);
+        request.respond(response.with_chunked_threshold(usize::MAX))
+    }
+}
+
+/// An answer's content. If it ends early, the lane is broken off.
+struct Content<R> {
+    body: ExactReader<R>,
+    exchange: u64,
+    lanes: Arc<Lanes>,
+}
+
+impl<R: Read> Read for Content<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.body.read(buffer);
+        if let Err(error) = &read {
+            log::error!("exchange {}: the store broke off a download: {error}", self.exchange);
+            self.lanes.break_off(self.exchange);
+        }
+        read
+    }
 }

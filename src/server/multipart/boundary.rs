@@ -46,6 +46,12 @@ impl Boundary {
         &self.0
     }
 
+    /// A `Content-Type` that announces this boundary.
+    pub fn content_type(&self) -> String {
+        // None of the characters that a boundary may have needs escaping between quotes.
+        format!("multipart/form-data; boundary=\"{}\"", self.0)
+    }
+
     fn parse(text: String) -> Result<Self, BoundaryError> {
         let length = 1..=BOUNDARY_BYTES_MAX;
         let good = length.contains(&text.len())

@@ -1,0 +1,44 @@
+//! A request that the gate has let in: all that the rest of the server knows of it.
+//!
+//! Pure. `gate::admission` makes it, `lanes` carry it to a worker, `handlers` serve it. Whoever holds
+//! one need not ask again whether the key was good or the length allowed.
+
+use crate::server::config::Client;
+use crate::server::key::ClientName;
+use crate::server::multipart::Boundary;
+use crate::server::route::Route;
+use std::net::IpAddr;
+
+/// An admitted request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Admitted {
+    /// What is asked for.
+    pub route: Route,
+    /// Whether only the head of the answer is wanted (method `HEAD`).
+    pub head_only: bool,
+    /// Who asks; nobody where no key is needed.
+    pub client: Option<Identity>,
+    /// From where, as far as that is known.
+    pub peer: IpAddr,
+    /// Length of the body in bytes; without one there is no body.
+    pub length: Option<u64>,
+    /// The boundary of the form in the body.
+    pub boundary: Option<Boundary>,
+    /// The value of `Range`, visible ASCII.
+    pub range: Option<String>,
+}
+
+/// A client as far as a request of its needs it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// Its name: its folder in the bucket.
+    pub name: ClientName,
+    /// Largest file it may store, in bytes.
+    pub max_file_size: u64,
+}
+
+impl From<&Client> for Identity {
+    fn from(client: &Client) -> Self {
+        Self { name: client.name.clone(), max_file_size: client.max_file_size }
+    }
+}

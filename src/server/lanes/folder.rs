@@ -1,0 +1,98 @@
+//! The private folder in which the worker pool listens.
+//!
+//! Only this user may enter it. It is removed when the server ends; what a server that was killed
+//! left behind is removed by the next one.
+
+use std::io;
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use tempfile::TempDir;
+
+const PREFIX: &str = "s3up-server-";
+const SOCKET: &str = "workers.sock";
+
+/// The folder and the socket in it.
+#[derive(Debug)]
+pub struct Folder {
+    folder: TempDir,
+}
+
+impl Folder {
+    /// Makes a folder below the system's one for temporary files, and listens in it.
+    pub fn create() -> io::Result<(Self, UnixListener)> {
+        Self::create_in(&std::env::temp_dir())
+    }
+
+    fn create_in(parent: &Path) -> io::Result<(Self, UnixListener)> {
+        remove_abandoned(parent);
+        let private = std::fs::Permissions::from_mode(0o700);
+        let folder =
+            tempfile::Builder::new().prefix(PREFIX).permissions(private).tempdir_in(parent)?;
+        let folder = Self { folder };
+        let listener = UnixListener::bind(folder.socket())?;
+        Ok((folder, listener))
+    }
+
+    /// Where the pool listens.
+    pub fn socket(&self) -> PathBuf {
+        self.folder.path().join(SOCKET)
+    }
+}
+
+/// Removes folders whose server does not listen any more. What cannot be removed belongs to somebody
+/// else.
+fn remove_abandoned(parent: &Path) {
+    let Ok(entries) = std::fs::read_dir(parent) else { return };
+    let ours = |name: &std::ffi::OsStr| name.as_encoded_bytes().starts_with(PREFIX.as_bytes());
+    for entry in entries.flatten().filter(|entry| ours(&entry.file_name())) {
+        let socket = entry.path().join(SOCKET);
+        let connected = UnixStream::connect(&socket);
+        if connected.is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused) {
+            // One file and the folder around it: whatever else lies there keeps it.
+            let removed =
+                std::fs::remove_file(&socket).and_then(|()| std::fs::remove_dir(entry.path()));
+            log::debug!("{} was left behind; removed: {removed:?}", entry.path().display());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(parent: &Path) -> Vec<PathBuf> {
+        let mut names: Vec<_> =
+            std::fs::read_dir(parent).unwrap().map(|entry| entry.unwrap().path()).collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn nobody_else_may_enter_and_nothing_is_left() {
+        let parent = TempDir::new().unwrap();
+        let (folder, listener) = Folder::create_in(parent.path()).unwrap();
+        let mode = std::fs::metadata(folder.folder.path()).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o700);
+        UnixStream::connect(folder.socket()).unwrap();
+        drop((folder, listener));
+        assert_eq!(names(parent.path()), [PathBuf::new(); 0]);
+    }
+
+    #[test]
+    fn what_a_killed_server_left_is_removed_and_a_living_ones_folder_stays() {
+        let parent = TempDir::new().unwrap();
+        let (killed, listener) = Folder::create_in(parent.path()).unwrap();
+        let left = killed.folder.keep();
+        drop(listener);
+        let stranger = parent.path().join(format!("{PREFIX}without-a-socket"));
+        std::fs::create_dir(&stranger).unwrap();
+        let (living, _listener) = Folder::create_in(parent.path()).unwrap();
+        let (next, _next_listener) = Folder::create_in(parent.path()).unwrap();
+        let mut expected = vec![living.folder.path().to_owned(), next.folder.path().to_owned()];
+        expected.push(stranger);
+        expected.sort();
+        assert_eq!(names(parent.path()), expected);
+        assert!(!left.exists());
+    }
+}

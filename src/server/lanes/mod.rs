@@ -1,0 +1,260 @@
+//! The lanes: as many kept-alive connections to the worker pool as it serves requests at once.
+//!
+//! An exchange borrows a lane and gives it back if it ended cleanly on both sides. Any other lane is
+//! closed, and the `lanes` thread opens a fresh one. Lanes are opened one after the other, each
+//! proven by a round trip before it counts: `tiny_http` may leave a connection without a thread when
+//! several come at once.
+//!
+//! Large uploads never hold the last [`Lanes::reserve`] lanes, so that everything that is short finds
+//! one. Nothing here waits without a deadline.
+
+mod answer;
+mod folder;
+pub mod head;
+mod lane;
+
+pub use answer::Answer;
+pub use folder::Folder;
+pub use head::Seal;
+pub use lane::{Lane, Written};
+
+use crate::clock;
+use crate::limits::gate::{LANE_PROOF, LANES_RESERVED_MAX};
+use crate::server::admitted::Admitted;
+use crate::server::route::Route;
+use crate::threads::Stop;
+use crossbeam_channel::{Receiver, Sender, select, unbounded};
+use std::collections::HashMap;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Shutdown};
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// How long an exchange will hold its lane.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Need {
+    /// As long as the server itself takes: all that is sent is at hand.
+    Short,
+    /// As long as a peer takes to send a large body.
+    Long,
+}
+
+/// All lanes.
+pub struct Lanes {
+    socket: PathBuf,
+    seal: Seal,
+    reserve: usize,
+    free: Mutex<Vec<Lane>>,
+    /// There is a lane for somebody who needs it shortly.
+    any: Condvar,
+    /// There is one beyond the reserve.
+    beyond_reserve: Condvar,
+    lost: Sender<()>,
+    exchanges: AtomicU64,
+    /// The sockets of exchanges under way, for [`Lanes::break_off`].
+    under_way: Mutex<HashMap<u64, Arc<UnixStream>>>,
+}
+
+/// The loan of a lane. Dropping it says that the exchange did not end cleanly.
+pub struct Loan<'l> {
+    lanes: &'l Lanes,
+    exchange: u64,
+    ended_cleanly: bool,
+}
+
+/// Replaces lanes that were lost; the `lanes` thread runs it.
+pub struct Replacer {
+    lanes: Arc<Lanes>,
+    lost: Receiver<()>,
+}
+
+impl Lanes {
+    /// Lanes to the pool that listens on `socket`; none is open yet.
+    pub fn new(socket: PathBuf, seal: Seal, count: usize) -> (Arc<Self>, Replacer) {
+        let (lost, notices) = unbounded();
+        let lanes = Arc::new(Self {
+            socket,
+            seal,
+            reserve: (count / 4).min(LANES_RESERVED_MAX),
+            free: Mutex::default(),
+            any: Condvar::new(),
+            beyond_reserve: Condvar::new(),
+            lost,
+            exchanges: AtomicU64::new(1),
+            under_way: Mutex::default(),
+        });
+        for _ in 0..count {
+            lanes.report_lost();
+        }
+        let replacer = Replacer { lanes: Arc::clone(&lanes), lost: notices };
+        (lanes, replacer)
+    }
+
+    /// The seal that every head on a lane bears.
+    pub fn seal(&self) -> &Seal {
+        &self.seal
+    }
+
+    /// How many lanes large uploads leave to others.
+    pub fn reserve(&self) -> usize {
+        self.reserve
+    }
+
+    /// Borrows a lane; `None` if there is none until `deadline`.
+    pub fn borrow(&self, need: Need, deadline: Instant) -> Option<(Lane, Loan<'_>)> {
+        let (condition, reserve) = match need {
+            Need::Short => (&self.any, 0),
+            Need::Long => (&self.beyond_reserve, self.reserve),
+        };
+        let mut free = self.free();
+        loop {
+            while free.len() > reserve {
+                let Some(lane) = free.pop() else { break };
+                // A worker that speaks unasked has ended the connection, or is out of step.
+                if lane.has_answer().unwrap_or(true) {
+                    self.report_lost();
+                    continue;
+                }
+                drop(free);
+                let exchange = self.begin(&lane);
+                return Some((lane, Loan { lanes: self, exchange, ended_cleanly: false }));
+            }
+            let left = deadline.checked_duration_since(clock::monotonic())?;
+            let waited = condition.wait_timeout(free, left);
+            free = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// Breaks off exchange number `exchange`, if it is still under way: its answer cannot be
+    /// completed, and `tiny_http` has no way to say so.
+    pub fn break_off(&self, exchange: u64) {
+        if let Some(socket) = self.under_way().get(&exchange) {
+            // Gone already: then the gate has noticed.
+            let _ = socket.shutdown(Shutdown::Both);
+        }
+    }
+
+    fn begin(&self, lane: &Lane) -> u64 {
+        let exchange = self.exchanges.fetch_add(1, Ordering::Relaxed);
+        self.under_way().insert(exchange, Arc::clone(lane.socket()));
+        exchange
+    }
+
+    fn put(&self, lane: Lane) {
+        let mut free = self.free();
+        free.push(lane);
+        if free.len() > self.reserve {
+            self.beyond_reserve.notify_one();
+        }
+        self.any.notify_one();
+    }
+
+    fn report_lost(&self) {
+        // Nobody listens any more only when the server is ending.
+        let _ = self.lost.send(());
+    }
+
+    fn free(&self) -> MutexGuard<'_, Vec<Lane>> {
+        self.free.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn under_way(&self) -> MutexGuard<'_, HashMap<u64, Arc<UnixStream>>> {
+        self.under_way.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Opens a lane and sends it once to a worker and back.
+    fn open_proven(&self) -> io::Result<Lane> {
+        let mut lane = Lane::open(&self.socket)?;
+        let deadline = clock::monotonic() + LANE_PROOF;
+        let exchange = self.exchanges.fetch_add(1, Ordering::Relaxed);
+        let proof = Admitted {
+            route: Route::Health,
+            // So that the answer is its head.
+            head_only: true,
+            client: None,
+            peer: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            length: None,
+            boundary: None,
+            range: None,
+        };
+        lane.write(&head::write(&proof, exchange, &self.seal), deadline)?;
+        let answer = lane.read_answer(deadline)?;
+        if answer.status == 200 && answer.exchange == exchange && answer.drained {
+            Ok(lane)
+        } else {
+            Err(io::Error::other(format!("its first answer is {}", answer.status)))
+        }
+    }
+}
+
+impl Loan<'_> {
+    /// The exchange's number.
+    pub fn exchange(&self) -> u64 {
+        self.exchange
+    }
+
+    /// Gives the lane back: the exchange ended cleanly on both sides.
+    pub fn give_back(mut self, lane: Lane) {
+        self.ended_cleanly = true;
+        self.lanes.under_way().remove(&self.exchange);
+        self.lanes.put(lane);
+    }
+}
+
+impl Drop for Loan<'_> {
+    fn drop(&mut self) {
+        if !self.ended_cleanly {
+            self.lanes.under_way().remove(&self.exchange);
+            self.lanes.report_lost();
+        }
+    }
+}
+
+impl Replacer {
+    /// Opens all lanes, one after the other. Call it once the workers run.
+    pub fn open_all(&self) -> io::Result<()> {
+        while self.lost.try_recv().is_ok() {
+            self.lanes.put(self.lanes.open_proven()?);
+        }
+        Ok(())
+    }
+
+    /// Opens a new lane for each that is lost, until the program is ending. Returns before that only
+    /// if the pool does not listen any more, without which the server cannot go on.
+    pub fn run(self, stop: &Stop) {
+        loop {
+            select! {
+                recv(stop.receiver()) -> _ => return,
+                recv(self.lost) -> lost => if lost.is_err() || !self.replace(stop) { return },
+            }
+        }
+    }
+
+    fn replace(&self, stop: &Stop) -> bool {
+        let mut pause = Duration::from_millis(10);
+        while !stop.is_raised() {
+            match self.lanes.open_proven() {
+                Ok(lane) => {
+                    self.lanes.put(lane);
+                    return true;
+                }
+                Err(error) if is_final(&error) => {
+                    log::error!("the worker pool does not take connections any more: {error}");
+                    return false;
+                }
+                // All workers busy, or no descriptor to be had: that passes.
+                Err(error) => log::warn!("cannot open a lane to the worker pool: {error}"),
+            }
+            stop.wait(pause);
+            pause = (pause * 2).min(Duration::from_secs(1));
+        }
+        true
+    }
+}
+
+fn is_final(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound)
+}
