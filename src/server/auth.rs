@@ -77,6 +77,7 @@ mod tests {
             keys: keys.iter().map(|key| Digest::of(key.as_bytes())).collect(),
             weak_key: false,
             max_file_size: 1,
+            allow_download: true,
         };
         Keyring::new(vec![client("a", &["key-a"]), client("b", &["old-b", "new-b"])])
     }

@@ -2,10 +2,13 @@
 //!
 //! Pure: text in, a checked [`Config`] or every problem at once out.
 
+mod limits;
+mod proxies;
 mod store;
 #[cfg(test)]
 mod tests;
 
+pub use limits::Limits;
 pub use store::{S3, StoreConfig};
 
 use crate::config::{self, ConfigError, Environment, Section};
@@ -14,6 +17,8 @@ use crate::limits::OBJECT_BYTES_MAX;
 use crate::remote_path::RemotePrefix;
 use crate::secret::Secret;
 use crate::server::key::ClientName;
+use ipnet::IpNet;
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 /// A whole server configuration.
@@ -27,6 +32,8 @@ pub struct Config {
     pub path_prefix: RemotePrefix,
     /// Who may use the server; no two share a name or a key.
     pub clients: Vec<Client>,
+    /// What the gate bears.
+    pub limits: Limits,
 }
 
 /// Where to listen.
@@ -40,6 +47,16 @@ pub struct Server {
     pub tls: Option<Tls>,
     /// How many requests are worked on at the same time.
     pub workers: usize,
+    /// Addresses whose `X-Forwarded-For` is believed; see [`Server::trusts`].
+    pub trusted_proxies: Vec<IpNet>,
+}
+
+impl Server {
+    /// Whether `peer` is a proxy whose word on a client's address is taken. IPv4 addresses may come
+    /// as such or mapped into IPv6.
+    pub fn trusts(&self, peer: IpAddr) -> bool {
+        proxies::contain(&self.trusted_proxies, peer)
+    }
 }
 
 /// Certificate and key.
@@ -62,6 +79,9 @@ pub struct Client {
     pub weak_key: bool,
     /// Largest file it may store, in bytes.
     pub max_file_size: u64,
+    /// Whether it may read its files back. Without that a stolen key gives no backup away; whether a
+    /// file exists is told in any case.
+    pub allow_download: bool,
 }
 
 /// Bytes in a `_mb`: 1 MB is 1,048,576 bytes here.
@@ -73,8 +93,9 @@ pub fn parse(file: &str, text: &str, environment: Environment<'_>) -> Result<Con
         let server = root.section("server", server);
         let store = store::read(root);
         let clients = root.list("clients", client).filter(|clients| distinct(root, clients));
+        let limits = root.section_or_default("limits", limits::read);
         let (store, path_prefix) = store?;
-        Some(Config { server: server?, store, path_prefix, clients: clients? })
+        Some(Config { server: server?, store, path_prefix, clients: clients?, limits: limits? })
     })
 }
 
@@ -85,12 +106,14 @@ fn server(section: &Section<'_>) -> Option<Server> {
     });
     let port = section.integer("port", Some(8080), 0..=65535);
     let tls = section.section_or_default("tls", tls);
-    let workers = section.integer("workers", Some(16), 1..=1024);
+    let workers = section.integer("workers", Some(128), 4..=1024);
+    let trusted_proxies = section.texts("trusted_proxies", proxies::parse);
     Some(Server {
         host: host?.unwrap_or_else(|| "127.0.0.1".into()),
         port: u16::try_from(port?).ok()?,
         tls: tls?,
         workers: workers? as usize,
+        trusted_proxies: trusted_proxies?,
     })
 }
 
@@ -115,6 +138,7 @@ fn client(section: &Section<'_>) -> Option<Client> {
     let plain = section.secrets("api_key", Secret::api_key);
     let hashed = section.secrets("api_key_sha256", str::parse::<Digest>);
     let size = section.integer("max_file_size_mb", Some(100), 1..=OBJECT_BYTES_MAX / MB);
+    let allow_download = section.flag("allow_download", true);
     let (plain, hashed) = (plain?, hashed?);
     if plain.is_empty() && hashed.is_empty() {
         section.problem("api_key", "is missing; `s3up-server keygen` makes one");
@@ -126,6 +150,7 @@ fn client(section: &Section<'_>) -> Option<Client> {
         weak_key: plain.iter().any(short),
         keys: plain.iter().map(|key| Digest::of(key.expose().as_bytes())).chain(hashed).collect(),
         max_file_size: size? * MB,
+        allow_download: allow_download?,
     })
 }
 
