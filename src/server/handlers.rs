@@ -1,12 +1,12 @@
 //! One function a route: from a request's head and body to its reply.
 //!
-//! Runs on the worker threads, all of which share one [`Handlers`]. It owns the store and the
-//! keyring. It knows nothing of sockets or of the HTTP library, so that what stands before it can
-//! change. No store's error text goes into a reply.
+//! Runs on the worker threads, all of which share one [`Handlers`]. It owns the store and
+//! looks at the list of clients. It knows nothing of sockets or of the HTTP library, so that what
+//! stands before it can change. No store's error text goes into a reply.
 
 use crate::clock;
 use crate::remote_path::{RemotePath, RemotePrefix};
-use crate::server::auth::Keyring;
+use crate::server::clients::Clients;
 use crate::server::config::Client;
 use crate::server::intake::{Intake, IntakeError};
 use crate::server::key::ObjectKey;
@@ -17,7 +17,7 @@ use crate::server::store::{ByteRange, ObjectInfo, ObjectStore, OpenObject, Store
 use crate::wire::{ErrorCode, Existence, MTIME_HEADER, SHA256_HEADER, Status};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use std::io::{self, Read};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// How long an answer about the store's readiness is good for: anybody may ask, and each question
@@ -58,7 +58,7 @@ pub struct Head<'r> {
 
 /// What the routes share.
 pub struct Handlers {
-    keyring: Keyring,
+    clients: Arc<Clients>,
     prefix: RemotePrefix,
     store: Box<dyn ObjectStore>,
     readiness: Mutex<Option<(Instant, bool)>>,
@@ -91,15 +91,15 @@ impl<E: Into<IntakeError>> From<E> for Refusal {
 
 impl Handlers {
     /// Routes over a store.
-    pub fn new(keyring: Keyring, prefix: RemotePrefix, store: Box<dyn ObjectStore>) -> Self {
-        Self { keyring, prefix, store, readiness: Mutex::new(None) }
+    pub fn new(clients: Arc<Clients>, prefix: RemotePrefix, store: Box<dyn ObjectStore>) -> Self {
+        Self { clients, prefix, store, readiness: Mutex::new(None) }
     }
 
     /// Serves one request. `body` is not touched before the key is known and the length allowed.
     pub fn handle(&self, head: &Head<'_>, body: &mut dyn Read) -> Handled {
         let client = match access(head.target) {
             Access::Public => None,
-            Access::Client => match self.keyring.authenticate(head.authorization) {
+            Access::Client => match self.clients.current().authenticate(head.authorization) {
                 Ok(client) => Some(client),
                 Err(error) => {
                     let error = ApiError::new(ErrorCode::Unauthorized, error.to_string());
@@ -107,6 +107,7 @@ impl Handlers {
                 }
             },
         };
+        let client = client.as_deref();
         match self.answer(client, head, body) {
             Ok((reply, note)) => {
                 Handled { reply, client: client.map(|client| client.name.to_string()), note }

@@ -4,6 +4,7 @@
 //! is written in [`run`].
 
 pub mod auth;
+pub mod clients;
 pub mod config;
 pub mod gate;
 pub mod handlers;
@@ -17,7 +18,7 @@ pub mod store;
 pub mod workers;
 
 use crate::threads::{Died, Ended, StopSource, Supervisor, shutdown_deadline};
-use auth::Keyring;
+use clients::Clients;
 use config::{Config, StoreConfig};
 use handlers::Handlers;
 use std::io;
@@ -69,7 +70,8 @@ pub fn run(config: Config) -> Result<(), ServerError> {
         );
     }
     let listener = listen(&config.server)?;
-    let handlers = Handlers::new(Keyring::new(config.clients), config.path_prefix, store);
+    let clients = Arc::new(Clients::new(config.clients));
+    let handlers = Handlers::new(clients, config.path_prefix, store);
     let pool = Pool::new(listener, handlers, stop.stop())?;
     for number in 0..config.server.workers {
         let pool = Arc::clone(&pool);
