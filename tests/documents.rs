@@ -39,6 +39,8 @@ fn the_client_example_shows_the_defaults() {
 fn the_server_example_shows_the_defaults() {
     let (comment, rest) = SERVER.split_once("\nserver:").expect("the server comes first");
     let (_, rest) = rest.split_once("\n# The store").expect("the store follows");
+    let (rest, settings) = rest.split_once("    max_file_size_mb:").expect("a client has settings");
+    assert!(!settings.contains("- name:"), "there is one client, whose settings come last");
     let short = format!("{comment}\nserver: {{}}\n# The store{rest}");
     let (whole, short) = (server(SERVER).unwrap(), server(&short).unwrap());
     assert_eq!(format!("{whole:?}"), format!("{short:?}"));
@@ -85,9 +87,11 @@ fn the_readme_lists_every_key_of_the_client_and_no_other() {
 fn the_readme_lists_every_key_of_the_server_and_no_other() {
     let mut all = BTreeSet::new();
     for store in ["s3: {x: 1}", "directory: {x: 1}"] {
-        let unknown =
-            format!("x: 1\nserver: {{x: 1, tls: {{x: 1}}}}\nclients: [{{x: 1}}]\n{store}\n");
+        let unknown = format!(
+            "x: 1\nserver: {{x: 1, tls: {{x: 1}}}}\nclients: [{{x: 1}}]\n{store}\nlimits: {{x: 1}}\n"
+        );
         all.extend(known(&server(&unknown).unwrap_err()));
     }
-    check_keys(all, &["server", "tls", "clients", "s3", "directory"], "### server.yaml");
+    let groups = ["server", "tls", "clients", "s3", "directory", "limits"];
+    check_keys(all, &groups, "### server.yaml");
 }

@@ -8,12 +8,13 @@ use crate::digest::Digest;
 use crate::limits::API_KEY_BYTES_MAX;
 use crate::secret::Secret;
 use crate::server::config::Client;
+use std::sync::Arc;
 use subtle::{Choice, ConditionallySelectable as _, ConstantTimeEq as _};
 
 /// All clients with their keys.
 #[derive(Clone, Debug)]
 pub struct Keyring {
-    clients: Vec<Client>,
+    clients: Vec<Arc<Client>>,
 }
 
 /// Why nobody was recognised. The message is for the one who asks and says no more than that.
@@ -30,11 +31,11 @@ pub enum AuthError {
 impl Keyring {
     /// A ring of the keys of `clients`.
     pub fn new(clients: Vec<Client>) -> Self {
-        Self { clients }
+        Self { clients: clients.into_iter().map(Arc::new).collect() }
     }
 
     /// Finds the client whose key stands in the header.
-    pub fn authenticate(&self, authorization: Option<&str>) -> Result<&Client, AuthError> {
+    pub fn authenticate(&self, authorization: Option<&str>) -> Result<Arc<Client>, AuthError> {
         let key = authorization.and_then(bearer).ok_or(AuthError::Missing)?;
         let digest = Digest::of(key.as_bytes());
         // The index behind the last client stands for nobody.
@@ -46,7 +47,7 @@ impl Keyring {
             }
             found.conditional_assign(&(index as u64), known);
         }
-        self.clients.get(found as usize).ok_or(AuthError::Unknown)
+        self.clients.get(found as usize).cloned().ok_or(AuthError::Unknown)
     }
 }
 
@@ -77,6 +78,7 @@ mod tests {
             keys: keys.iter().map(|key| Digest::of(key.as_bytes())).collect(),
             weak_key: false,
             max_file_size: 1,
+            allow_download: true,
         };
         Keyring::new(vec![client("a", &["key-a"]), client("b", &["old-b", "new-b"])])
     }
@@ -84,7 +86,8 @@ mod tests {
     fn check(header: Option<&str>, expected: Result<&str, AuthError>) {
         let keyring = keyring();
         let client = keyring.authenticate(header);
-        assert_eq!(client.map(|client| client.name.as_str()), expected, "{header:?}");
+        let name = client.as_deref().map(|client| client.name.as_str());
+        assert_eq!(name, expected.as_ref().copied(), "{header:?}");
     }
 
     #[test]

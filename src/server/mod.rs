@@ -5,6 +5,7 @@
 
 pub mod admitted;
 pub mod auth;
+pub mod clients;
 pub mod config;
 pub mod gate;
 pub mod handlers;
@@ -20,7 +21,7 @@ pub mod store;
 pub mod workers;
 
 use crate::threads::{Died, Ended, StopSource, Supervisor, shutdown_deadline};
-use auth::Keyring;
+use clients::Clients;
 use config::{Config, StoreConfig};
 use handlers::Handlers;
 use std::io;
@@ -72,7 +73,8 @@ pub fn run(config: Config) -> Result<(), ServerError> {
         );
     }
     let listener = listen(&config.server)?;
-    let handlers = Handlers::new(Keyring::new(config.clients), config.path_prefix, store);
+    let clients = Arc::new(Clients::new(config.clients));
+    let handlers = Handlers::new(clients, config.path_prefix, store);
     let pool = Pool::new(listener, handlers, stop.stop())?;
     for number in 0..config.server.workers {
         let pool = Arc::clone(&pool);

@@ -23,7 +23,11 @@ pub(crate) struct Server {
     pub(crate) port: u16,
     pub(crate) host: &'static str,
     pub(crate) tls: &'static str,
+    pub(crate) workers: usize,
+    /// The section `limits`, as it stands in the file: empty for the defaults.
+    pub(crate) limits: String,
     pub(crate) max_file_size_mb: u64,
+    pub(crate) allow_download: bool,
     pub(crate) environment: Vec<(&'static str, &'static str)>,
     slot: Slot,
 }
@@ -52,7 +56,10 @@ impl Server {
             port: 0,
             host: "127.0.0.1",
             tls: "{ enabled: false }",
+            workers: 16,
+            limits: String::new(),
             max_file_size_mb: 100,
+            allow_download: true,
             environment: bucket::environment().to_vec(),
             slot: Slot::default(),
         }
@@ -82,14 +89,19 @@ impl Server {
 
     fn yaml(&self) -> String {
         let client = |name: &str, key: &str| {
-            let size = self.max_file_size_mb;
-            format!("  - name: \"{name}\"\n    api_key: \"{key}\"\n    max_file_size_mb: {size}\n")
+            let (size, download) = (self.max_file_size_mb, self.allow_download);
+            format!(
+                "  - name: \"{name}\"\n    api_key: \"{key}\"\n    max_file_size_mb: {size}\n    \
+                 allow_download: {download}\n"
+            )
         };
         format!(
-            "server:\n  host: \"{}\"\n  port: {}\n  tls: {}\n{}clients:\n{}{}",
+            "server:\n  host: \"{}\"\n  port: {}\n  tls: {}\n  workers: {}\n{}\n{}clients:\n{}{}",
             self.host,
             self.port,
             self.tls,
+            self.workers,
+            self.limits,
             self.bucket.yaml(),
             client("web", WEB_KEY),
             client("web-eu", EU_KEY)

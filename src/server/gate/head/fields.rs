@@ -7,7 +7,7 @@ use httparse::Header;
 
 /// Fields that everybody on the way has to see: a `Connection` that names one asks a proxy to drop
 /// what the next one needs.
-const END_TO_END: [&str; 7] = [
+const END_TO_END: [&str; 8] = [
     "Host",
     "Content-Length",
     "Transfer-Encoding",
@@ -15,6 +15,7 @@ const END_TO_END: [&str; 7] = [
     "Content-Type",
     "Range",
     "Expect",
+    "X-Forwarded-For",
 ];
 
 /// The value of the field `name`, which may be there once. A second one is refused even if it says
@@ -29,6 +30,16 @@ pub(super) fn only<'h>(
         Some(_) => Err(Refusal::Repeated(name)),
         None => value.transpose(),
     }
+}
+
+/// The values of all fields `name`, a list that may be spread over several lines, as one line.
+pub(super) fn joined(
+    headers: &[Header<'_>],
+    name: &'static str,
+) -> Result<Option<String>, Refusal> {
+    let values = all(headers, name).collect::<Result<Vec<_>, _>>()?;
+    // An empty last entry ends in a comma, and not in a blank that a header line would lose.
+    Ok((!values.is_empty()).then(|| values.join(", ").trim_end_matches(' ').to_owned()))
 }
 
 /// The values of all fields `name`. `httparse` has refused control characters but the tab, and

@@ -67,6 +67,10 @@ pub struct Head {
     pub content_type: Option<String>,
     /// The value of `Range`, in ASCII.
     pub range: Option<String>,
+    /// The values of all `X-Forwarded-For`, in ASCII, joined by `, ` in their order: as one list,
+    /// the nearest sender's entry last. Empty entries stay, so that none moves to the last place.
+    /// **Anybody can send this**: it says something only if a trusted proxy sent the head.
+    pub forwarded_for: Option<String>,
 }
 
 /// The versions that are served.
@@ -144,6 +148,7 @@ fn judge(request: &httparse::Request<'_, '_>) -> Result<Head, Refusal> {
         authorization: fields::only(headers, "Authorization")?.map(Secret::new),
         content_type: fields::only(headers, "Content-Type")?.map(str::to_owned),
         range: fields::only(headers, "Range")?.map(str::to_owned),
+        forwarded_for: fields::joined(headers, "X-Forwarded-For")?,
     })
 }
 

@@ -20,6 +20,7 @@ fn plain() -> Head {
         authorization: None,
         content_type: None,
         range: None,
+        forwarded_for: None,
     }
 }
 
@@ -88,6 +89,26 @@ fn fields_that_do_not_count_are_passed_over_whatever_they_say() {
     );
     check_lines("Content_Length: 5\r\nXContent-Length: 5\r\nX-Host: other", plain());
     check_lines("Proxy-Connection: close\r\nTrailer: Host\r\nKeep-Alive: timeout=0", plain());
+}
+
+#[test]
+fn a_list_of_senders_is_one_list_in_its_order_however_many_lines_it_has() {
+    for (lines, list) in [
+        ("X-Forwarded-For: 192.0.2.1", "192.0.2.1"),
+        ("x-forwarded-for:\t192.0.2.1 ,::1 ", "192.0.2.1 ,::1"),
+        ("X-Forwarded-For: a\r\nX: y\r\nX-FORWARDED-FOR: b, c\r\nx-forwarded-for: d", "a, b, c, d"),
+        ("X-Forwarded-For:", ""),
+        ("X-Forwarded-For: a\r\nX-Forwarded-For:", "a,"),
+        ("X-Forwarded-For: a\r\nX-Forwarded-For:\r\nX-Forwarded-For: b", "a, , b"),
+        ("X-Forwarded-For:\r\nX-Forwarded-For:\r\nX-Forwarded-For:", ", ,"),
+    ] {
+        check_lines(lines, Head { forwarded_for: Some(list.into()), ..plain() });
+    }
+    check_lines("Forwarded: for=192.0.2.1\r\nX-Forwarded-For-X: a", plain());
+    check_lines_refused(
+        "X-Forwarded-For: a\r\nX-Forwarded-For: \u{fc}",
+        Refusal::NotAscii("X-Forwarded-For"),
+    );
 }
 
 #[test]
@@ -239,6 +260,7 @@ fn a_connection_option_names_nothing_that_everybody_needs() {
         "Content-Type",
         "range",
         "expect",
+        "close, x-forwarded-for",
         "@",
     ] {
         check_lines_refused(&format!("Connection: {value}"), Refusal::Connection);

@@ -1,0 +1,75 @@
+//! The clients as they are now: a list that is replaced as a whole while the server runs.
+//!
+//! Shared by the threads that admit requests, which look, and the `reload` thread, which replaces. A
+//! request keeps the client it was admitted with, whatever the list says later. It does no I/O and
+//! knows nothing of the file that the list comes from.
+
+use crate::server::auth::Keyring;
+use crate::server::config::Client;
+use std::sync::{Arc, PoisonError, RwLock};
+
+/// The clients that are admitted now.
+#[derive(Debug)]
+pub struct Clients {
+    current: RwLock<Arc<Keyring>>,
+}
+
+impl Clients {
+    /// Begins with these.
+    pub fn new(clients: Vec<Client>) -> Self {
+        Self { current: RwLock::new(Arc::new(Keyring::new(clients))) }
+    }
+
+    /// The list at this moment. Ask anew for every request: who keeps it does not see it replaced.
+    pub fn current(&self) -> Arc<Keyring> {
+        // Only whole lists are put in, so a panic elsewhere cannot have left half of one.
+        Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Admits these from now on, and nobody else.
+    pub fn replace(&self, clients: Vec<Client>) {
+        let keyring = Arc::new(Keyring::new(clients));
+        *self.current.write().unwrap_or_else(PoisonError::into_inner) = keyring;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::digest::Digest;
+    use crate::server::auth::AuthError;
+    use crate::server::key::ClientName;
+
+    fn client(name: &str, key: &str, max_file_size: u64) -> Client {
+        Client {
+            name: ClientName::parse(name).unwrap(),
+            keys: vec![Digest::of(key.as_bytes())],
+            weak_key: false,
+            max_file_size,
+            allow_download: true,
+        }
+    }
+
+    fn check(clients: &Clients, key: &str, expected: Result<(&str, u64), AuthError>) {
+        let found = clients.current().authenticate(Some(&format!("Bearer {key}")));
+        let found = found.as_deref().map(|client| (client.name.as_str(), client.max_file_size));
+        assert_eq!(found, expected.as_ref().copied(), "{key}");
+    }
+
+    #[test]
+    fn the_list_is_replaced_as_a_whole_and_a_client_that_was_admitted_stays_what_it_was() {
+        let clients = Clients::new(vec![client("a", "key-a", 1), client("b", "key-b", 1)]);
+        let before = clients.current();
+        let admitted = before.authenticate(Some("Bearer key-a")).unwrap();
+        clients.replace(vec![client("a", "new-a", 2), client("c", "key-c", 3)]);
+        check(&clients, "key-a", Err(AuthError::Unknown));
+        check(&clients, "key-b", Err(AuthError::Unknown));
+        check(&clients, "new-a", Ok(("a", 2)));
+        check(&clients, "key-c", Ok(("c", 3)));
+        assert_eq!((admitted.name.as_str(), admitted.max_file_size), ("a", 1));
+        assert!(
+            before.authenticate(Some("Bearer key-b")).is_ok(),
+            "who asked before, has the list"
+        );
+    }
+}

@@ -1,0 +1,197 @@
+//! The specification of `server.yaml`.
+
+use super::*;
+use std::time::Duration;
+
+const DOCUMENT: &str = r#"
+server:
+  host: "0.0.0.0"
+  port: 8080
+  tls:
+    enabled: true
+    cert_file: "/path/to/cert.pem"
+    key_file: "/path/to/key.pem"
+
+s3:
+  endpoint: ""  # Leave empty for AWS, set for MinIO/etc
+  region: "us-east-1"
+  bucket: "mycompany-backups"
+  path_prefix: "backups/"  # Global prefix, client name appended automatically
+  access_key_id: "${S3_ACCESS_KEY_ID}"
+  secret_access_key: "${S3_SECRET_ACCESS_KEY}"
+
+clients:
+  - name: "webapp-prod"
+    api_key: "sk_live_abc123..."
+    max_file_size_mb: 100
+
+  - name: "webapp-staging"
+    api_key: "sk_test_xyz789..."
+    max_file_size_mb: 50
+"#;
+
+fn environment(name: &str) -> Option<String> {
+    name.starts_with("S3_").then(|| format!("value-of-{name}"))
+}
+
+fn read(text: &str) -> Result<Config, String> {
+    parse("server.yaml", text, &environment).map_err(|error| error.to_string())
+}
+
+fn check(text: &str, expected: &str) {
+    assert_eq!(read(text).map(|_| ()).unwrap_err(), expected, "\n{text}");
+}
+
+#[test]
+fn the_design_documents_own_file_is_read() {
+    let config = read(DOCUMENT).unwrap();
+    let tls = Tls { cert_file: "/path/to/cert.pem".into(), key_file: "/path/to/key.pem".into() };
+    let expected = Server {
+        host: "0.0.0.0".into(),
+        port: 8080,
+        tls: Some(tls),
+        workers: 128,
+        trusted_proxies: vec![],
+    };
+    assert_eq!(config.server, expected);
+    assert_eq!(config.limits, Limits::default());
+    let StoreConfig::S3(s3) = &config.store else { panic!("{config:?}") };
+    assert_eq!((s3.endpoint.as_deref(), s3.region.as_str()), (None, "us-east-1"));
+    assert_eq!(s3.access_key_id, "value-of-S3_ACCESS_KEY_ID");
+    assert_eq!(s3.secret_access_key.expose(), "value-of-S3_SECRET_ACCESS_KEY");
+    assert_eq!(config.path_prefix.to_string(), "backups/");
+    let [prod, staging] = &config.clients[..] else { panic!("{config:?}") };
+    assert_eq!((prod.name.as_str(), prod.max_file_size), ("webapp-prod", 100 * MB));
+    assert_eq!((staging.name.as_str(), staging.max_file_size), ("webapp-staging", 50 * MB));
+    assert_eq!(prod.keys, [Digest::of(b"sk_live_abc123...")]);
+    assert!(prod.allow_download && staging.allow_download, "unless told otherwise");
+    assert!(prod.weak_key, "17 characters are fewer than 32");
+    let debug = format!("{config:?}");
+    assert!(!debug.contains("sk_live") && !debug.contains("value-of-S3_SECRET"), "{debug}");
+}
+
+#[test]
+fn a_client_may_have_several_keys_in_either_form() {
+    let sha256 = Digest::of(b"another-long-enough-key");
+    let text = format!(
+        "server: {{}}\ndirectory: {{path: /srv}}\nclients:\n  - name: a\n    api_key: \
+         [0123456789abcdef, 0123456789abcdeg]\n    api_key_sha256: {sha256}\n"
+    );
+    let config = read(&text).unwrap();
+    let keys = [b"0123456789abcdef", b"0123456789abcdeg"].map(|key| Digest::of(key));
+    assert_eq!(config.clients[0].keys, [keys[0], keys[1], sha256]);
+    assert!(matches!(config.store, StoreConfig::Directory(path) if path == *"/srv"));
+    assert_eq!(config.server.host, "127.0.0.1");
+}
+
+/// A whole file: `rest` beside the least that is needed.
+fn with(rest: &str) -> String {
+    format!("directory: {{path: /x}}\nclients: [{{name: a, api_key: 0123456789abcdef}}]\n{rest}")
+}
+
+#[test]
+fn every_limit_can_be_set_and_keeps_its_default_otherwise() {
+    let set = "limits: {connections: 8, connections_per_peer: 2, head_seconds: 3, idle_seconds: 4, \
+               stall_seconds: 5, min_bytes_per_second: 0}\n";
+    let expected = Limits {
+        connections: 8,
+        connections_per_peer: 2,
+        head: Duration::from_secs(3),
+        idle: Duration::from_secs(4),
+        stall: Duration::from_secs(5),
+        min_rate: 0,
+    };
+    assert_eq!(read(&with(&format!("server: {{}}\n{set}"))).unwrap().limits, expected);
+    let one = read(&with("server: {}\nlimits: {stall_seconds: 5}\n")).unwrap().limits;
+    assert_eq!(one, Limits { stall: expected.stall, ..Limits::default() });
+    check(
+        &with(
+            "server:\n  workers: 3\nlimits:\n  connections: 7\n  connections_per_peer: 0\n  \
+             head_seconds: 301\n  idle_seconds: 0\n  stall_seconds: 1.5\n  min_bytes_per_second: \
+             1048577\n  heads: 1\n",
+        ),
+        "server.yaml:4: server.workers: \"3\": is not a whole number from 4 to 1024\n\
+         server.yaml:6: limits.connections: \"7\": is not a whole number from 8 to 100000\n\
+         server.yaml:7: limits.connections_per_peer: \"0\": is not a whole number from 1 to 100000\n\
+         server.yaml:8: limits.head_seconds: \"301\": is not a whole number from 1 to 300\n\
+         server.yaml:9: limits.idle_seconds: \"0\": is not a whole number from 1 to 3600\n\
+         server.yaml:10: limits.stall_seconds: \"1.5\": is not a whole number from 1 to 3600\n\
+         server.yaml:11: limits.min_bytes_per_second: \"1048577\": is not a whole number from 0 to \
+         1048576\n\
+         server.yaml:12: limits.heads: unknown key; known here: connections, connections_per_peer, \
+         head_seconds, idle_seconds, min_bytes_per_second, stall_seconds",
+    );
+}
+
+#[test]
+fn proxies_are_trusted_one_or_several_and_none_by_default() {
+    for (proxies, trusted, others) in [
+        ("", "", "127.0.0.1 ::1 10.0.0.1"),
+        ("trusted_proxies: 127.0.0.1", "127.0.0.1 ::ffff:127.0.0.1", "10.0.0.1 ::1"),
+        ("trusted_proxies: ['::1', 10.0.0.0/8]", "::1 10.9.9.9", "127.0.0.1 11.0.0.1"),
+    ] {
+        let server = read(&with(&format!("server: {{{proxies}}}\n"))).unwrap().server;
+        for (peers, expected) in [(trusted, true), (others, false)] {
+            for peer in peers.split_whitespace() {
+                assert_eq!(server.trusts(peer.parse().unwrap()), expected, "{peer} {proxies}");
+            }
+        }
+    }
+    check(
+        &with("server:\n  trusted_proxies:\n    - ::1\n    - proxy.example.com\n"),
+        "server.yaml:6: server.trusted_proxies[1]: \"proxy.example.com\": is neither an IP address nor \
+         a block of them; such as 127.0.0.1 or 10.0.0.0/8 is expected",
+    );
+}
+
+#[test]
+fn a_client_can_be_kept_from_reading_its_files_back() {
+    let text = with("server: {}\n").replace("name: a,", "name: a, allow_download: false,");
+    assert!(!read(&text).unwrap().clients[0].allow_download);
+}
+
+#[test]
+fn every_mistake_is_named_with_its_line_and_no_key_is_shown() {
+    check(
+        "server:\n  host: ''\n  port: 99999\n  tls: {enabled: true}\ns3:\n  endpoint: minio:9000\n  \
+         region: ''\n  path_prefix: /x\n  access_key_id: a\n  secret_access_key: ${UNSET}\nclients:\n  \
+         - {name: Web, api_key: tooshort, max_file_size_mb: 0}\n  - {name: b}\n",
+        "server.yaml:2: server.host: \"\": is empty; 0.0.0.0 means every address\n\
+         server.yaml:3: server.port: \"99999\": is not a whole number from 0 to 65535\n\
+         server.yaml:4: server.tls.cert_file: is missing: tls.enabled needs it\n\
+         server.yaml:4: server.tls.key_file: is missing: tls.enabled needs it\n\
+         server.yaml:6: s3.endpoint: \"minio:9000\": is not an address; such as \
+         https://minio.example.com:9000 is expected, or nothing for Amazon S3\n\
+         server.yaml:7: s3.region: \"\": is empty\n\
+         server.yaml:5: s3.bucket: is missing\n\
+         server.yaml:8: s3.path_prefix: \"/x\": it starts with a slash; paths are relative\n\
+         server.yaml:10: s3.secret_access_key: the environment variable UNSET is not set; set it \
+         or write the value here\n\
+         server.yaml:12: clients[0].name: \"Web\": is not a client name: a-z, 0-9, '.', '_' and \
+         '-' are allowed, the first one a letter or digit, at most 64\n\
+         server.yaml:12: clients[0].api_key: is not an API key: 16 to 512 visible ASCII \
+         characters without blanks are expected; `s3up-server keygen` makes one\n\
+         server.yaml:12: clients[0].max_file_size_mb: \"0\": is not a whole number from 1 to \
+         5242880\n\
+         server.yaml:13: clients[1].api_key: is missing; `s3up-server keygen` makes one",
+    );
+}
+
+#[test]
+fn exactly_one_store_and_no_shared_name_or_key() {
+    let clients = "clients: [{name: a, api_key: 0123456789abcdef}]\n";
+    check(
+        &format!("server: {{}}\n{clients}"),
+        "server.yaml: s3: is missing: `s3:` or `directory:` must say where files go",
+    );
+    check(
+        &format!("server: {{}}\ns3: {{region: x}}\ndirectory: {{path: /x}}\n{clients}"),
+        "server.yaml:3: directory: stands beside s3: only one of the two can be the store",
+    );
+    check(
+        "server: {}\ndirectory: {path: /x}\nclients: [{name: a, api_key: 0123456789abcdef}, \
+         {name: a, api_key: 0123456789abcdef}]\n",
+        "server.yaml:3: clients: two clients are named a\n\
+         server.yaml:3: clients: a and a have the same key",
+    );
+}
