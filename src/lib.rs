@@ -6,6 +6,7 @@
 pub mod client;
 pub mod clock;
 pub mod config;
+pub mod crew;
 pub mod digest;
 pub mod exact;
 pub mod limits;

@@ -57,6 +57,11 @@ pub fn is_readable(socket: impl AsFd) -> io::Result<bool> {
     }
 }
 
+/// Whether `deadline` is over.
+pub fn is_past(deadline: Instant) -> bool {
+    clock::monotonic() >= deadline
+}
+
 fn until(fds: &mut [PollFd<'_>], deadline: Instant) -> io::Result<()> {
     loop {
         let left = deadline.saturating_duration_since(clock::monotonic());

@@ -1,10 +1,102 @@
-//! The gate: what will stand between the network and the worker pool.
+//! The gate: what stands between the network and the worker pool.
 //!
-//! It will accept connections, speak TLS, read heads and bodies with deadlines, admit a request on
-//! its head alone, and hand it to a worker under a head that the gate wrote itself.
+//! It accepts connections, speaks TLS, reads heads and bodies with deadlines, admits a request on its
+//! head alone, and hands it to a worker over a lane, under a head that it wrote itself. What a peer
+//! sent is never passed on as it came, and nothing of it is believed before it was checked.
 //!
-//! **Nothing of that is there yet, and nothing uses this module.** Only the gate's pure part exists:
-//! [`head`] reads the head of a request. The server still listens on loopback, and its heads are
-//! read by `tiny_http`.
+//! Threads: `door` accepts; each connection has one. They share one [`Gate`].
 
+pub mod admission;
+mod body;
+pub mod census;
+pub mod certificate;
+mod connection;
+pub mod door;
+mod exchange;
+pub mod forwarded;
 pub mod head;
+pub mod pace;
+mod response;
+pub mod slots;
+mod stream;
+pub mod throttle;
+
+use crate::server::clients::Clients;
+use crate::server::config::Limits;
+use crate::server::lanes::Lanes;
+use crate::threads::Stop;
+use census::Census;
+use certificate::Certificates;
+use ipnet::IpNet;
+use pace::Pace;
+use slots::Slots;
+use std::net::{Shutdown, TcpStream};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use throttle::Throttle;
+
+/// What the connections share.
+pub struct Gate {
+    clients: Arc<Clients>,
+    certificates: Option<Arc<Certificates>>,
+    trusted_proxies: Vec<IpNet>,
+    limits: Limits,
+    lanes: Arc<Lanes>,
+    small_bodies: Arc<Slots>,
+    census: Mutex<Census<Arc<TcpStream>>>,
+    throttle: Mutex<Throttle>,
+    stop: Stop,
+}
+
+/// What a gate is built of.
+pub struct Parts {
+    /// Who may come in.
+    pub clients: Arc<Clients>,
+    /// With which certificate; none means without TLS.
+    pub certificates: Option<Arc<Certificates>>,
+    /// Whose word on a peer's address is taken.
+    pub trusted_proxies: Vec<IpNet>,
+    /// How much is borne, and for how long.
+    pub limits: Limits,
+    /// The way to the workers.
+    pub lanes: Arc<Lanes>,
+    /// When the program is ending.
+    pub stop: Stop,
+}
+
+impl Gate {
+    /// A gate without connections.
+    pub fn new(parts: Parts) -> Arc<Self> {
+        let Parts { clients, certificates, trusted_proxies, limits, lanes, stop } = parts;
+        Arc::new(Self {
+            clients,
+            certificates,
+            trusted_proxies,
+            limits,
+            lanes,
+            small_bodies: Slots::new(crate::limits::gate::SMALL_BODIES_MAX),
+            census: Mutex::new(Census::new(census_limits(&limits))),
+            throttle: Mutex::new(Throttle::new()),
+            stop,
+        })
+    }
+
+    /// Ends the connections that wait for a request. Those that serve one end after it.
+    pub fn dismiss_idle(&self) {
+        for socket in self.census().idle_handles() {
+            // Gone already: just as well.
+            let _ = socket.shutdown(Shutdown::Both);
+        }
+    }
+
+    fn pace(&self) -> Pace {
+        Pace::new(self.limits.stall, self.limits.min_rate)
+    }
+
+    fn census(&self) -> MutexGuard<'_, Census<Arc<TcpStream>>> {
+        self.census.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn throttle(&self) -> MutexGuard<'_, Throttle> {
+        self.throttle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

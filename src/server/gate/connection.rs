@@ -1,0 +1,272 @@
+//! One connection, from its handshake to its end.
+//!
+//! Runs on a thread of its own. It owns the stream and what was read of the next head. One request
+//! is served at a time; each has its line in the log, refused ones with the reason.
+
+use super::admission::{Refused, admit};
+use super::exchange::{Ending, Exchange, Next};
+use super::head::{self, Head, Parsed};
+use super::response;
+use super::stream::{HandshakeError, Stream, send};
+use super::throttle::Verdict;
+use super::{Gate, forwarded};
+use crate::clock;
+use crate::limits::HEAD_BYTES_MAX;
+use crate::limits::gate::{LINGER, REQUESTS_PER_CONNECTION_MAX};
+use crate::server::poll::For;
+use crate::server::reply::{ApiError, Reply};
+use crate::server::route::{Route, route};
+use crate::wire::ErrorCode;
+use std::io;
+use std::net::{IpAddr, TcpStream};
+use std::sync::Arc;
+use std::time::Instant;
+
+/// Room for a head, grown by this much at a time: most fit at once.
+const HEAD_ROOM_BYTES: usize = 4096;
+
+/// Somebody at the door.
+pub(super) struct Visitor {
+    /// Its number in the census.
+    pub(super) id: u64,
+    /// Its address, as the socket has it.
+    pub(super) address: IpAddr,
+    pub(super) socket: Arc<TcpStream>,
+    /// The house is full: it is told so, and nothing but whether the server lives.
+    pub(super) vestibule: bool,
+}
+
+/// A connection that is served.
+struct Connection<'g> {
+    gate: &'g Gate,
+    visitor: Visitor,
+    stream: Stream,
+    /// What was read and belongs to no request yet.
+    received: Vec<u8>,
+    served: u32,
+}
+
+/// What came instead of a head.
+enum NoHead {
+    /// Nothing: the peer has gone, or was shown out.
+    Gone,
+    /// Something that is answered, before the connection is closed.
+    Refused(ApiError),
+}
+
+/// What the log says of a request.
+struct Line<'l> {
+    peer: IpAddr,
+    client: Option<&'l str>,
+    request: Option<&'l Head>,
+    started: Instant,
+}
+
+/// Serves a connection until one side ends it.
+pub(super) fn serve(gate: &Gate, visitor: Visitor) {
+    let tls = gate.certificates.as_ref().map(|certificates| certificates.current());
+    let mut stream = match Stream::new(Arc::clone(&visitor.socket), tls) {
+        Ok(stream) => stream,
+        Err(error) => return log::warn!("{}: {error}", visitor.address),
+    };
+    match stream.shake_hands(clock::monotonic() + gate.limits.head) {
+        Ok(()) => {}
+        Err(HandshakeError::Plain) => return speak_plainly(stream, visitor.address),
+        Err(HandshakeError::Io(error)) => {
+            return log::debug!("{}: no TLS handshake: {error}", visitor.address);
+        }
+    }
+    Connection { gate, visitor, stream, received: Vec::new(), served: 0 }.run();
+}
+
+/// Tells a peer that does not know that this port speaks TLS.
+fn speak_plainly(mut stream: Stream, address: IpAddr) {
+    let error = ApiError::new(ErrorCode::BadRequest, "this port speaks TLS: use https://");
+    stream.write_plain(&response::refusal(&error, false, false));
+    log::info!("{address} - - - 400 {}", error.note());
+    stream.linger(clock::monotonic() + LINGER);
+}
+
+impl Connection<'_> {
+    fn run(mut self) {
+        loop {
+            let next = match self.next_head() {
+                Ok((head, started)) => self.answer(&head, started),
+                Err(NoHead::Gone) => return,
+                Err(NoHead::Refused(error)) => self.refuse_bytes(&error),
+            };
+            match next {
+                Next::KeepAlive => self.stream.relax(),
+                Next::Linger => return self.stream.linger(clock::monotonic() + LINGER),
+                Next::Cut => return self.stream.cut(),
+            }
+        }
+    }
+
+    /// Waits for the next request and reads its head.
+    fn next_head(&mut self) -> Result<(Head, Instant), NoHead> {
+        // The first one is due at once; between two the peer may take its time.
+        let patience =
+            if self.served == 0 { self.gate.limits.head } else { self.gate.limits.idle };
+        let mut deadline = clock::monotonic() + patience;
+        let mut started = None;
+        loop {
+            if !self.received.is_empty() {
+                let began = *started.get_or_insert_with(|| {
+                    let now = clock::monotonic();
+                    deadline = now + self.gate.limits.head;
+                    now
+                });
+                match head::parse(&self.received) {
+                    Parsed::Incomplete => {}
+                    Parsed::Head { head, length } => {
+                        self.received.drain(..length);
+                        self.served += 1;
+                        return Ok((head, began));
+                    }
+                    Parsed::Refused(refusal) => return Err(NoHead::Refused(refusal.into())),
+                }
+            }
+            self.receive(deadline).map_err(|error| match error.kind() {
+                io::ErrorKind::TimedOut if started.is_some() => {
+                    let seconds = self.gate.limits.head.as_secs();
+                    let message = format!("the head was not complete within {seconds} s");
+                    NoHead::Refused(ApiError::new(ErrorCode::BadRequest, message))
+                }
+                _ => NoHead::Gone,
+            })?;
+        }
+    }
+
+    /// Adds what comes next to what was received.
+    fn receive(&mut self, deadline: Instant) -> io::Result<()> {
+        let known = self.received.len();
+        loop {
+            self.received.resize((known + HEAD_ROOM_BYTES).min(HEAD_BYTES_MAX), 0);
+            let read = self.stream.read(&mut self.received[known..]);
+            self.received.truncate(known + *read.as_ref().unwrap_or(&0));
+            match read {
+                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok(_) => return Ok(()),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    if known == 0 {
+                        self.received = Vec::new();
+                    }
+                    if self.gate.stop.is_raised() || !self.stream.wait(For::Reading, deadline)? {
+                        return Err(io::ErrorKind::TimedOut.into());
+                    }
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Answers one request, and writes its line.
+    fn answer(&mut self, head: &Head, started: Instant) -> Next {
+        let gate = self.gate;
+        let forwarded_for = head.forwarded_for.as_deref();
+        let peer =
+            forwarded::client_address(self.visitor.address, forwarded_for, &gate.trusted_proxies);
+        let keep_alive = head.keep_alive
+            && !self.visitor.vestibule
+            && self.served < REQUESTS_PER_CONNECTION_MAX
+            && !gate.stop.is_raised();
+        let line = Line { peer, client: None, request: Some(head), started };
+        let bodiless = head.content_length.is_none_or(|length| length == 0);
+        if bodiless && matches!(route(&head.method, &head.target), Ok(Route::Health)) {
+            return self.respond(line, health(), keep_alive, String::new());
+        }
+        if self.visitor.vestibule {
+            let message = "the server has as many connections as it can; try again later";
+            return self.refuse(line, &ApiError::new(ErrorCode::Unavailable, message), false);
+        }
+        let admitted = match admit(head, &gate.clients.current(), peer) {
+            Ok(admitted) => admitted,
+            Err(Refused { error, client }) => {
+                let error = self.slow_down(error, peer);
+                let line = Line { client: client.as_deref(), ..line };
+                return self.refuse(line, &error, keep_alive && bodiless);
+            }
+        };
+        if admitted.client.is_some() {
+            gate.census().prove(self.visitor.id);
+        }
+        gate.census().set_busy(self.visitor.id, true);
+        let exchange = Exchange {
+            gate,
+            stream: &mut self.stream,
+            received: &mut self.received,
+            request: &admitted,
+            expects_continue: head.expects_continue,
+            keep_alive,
+        };
+        let Ending { status, note, next } = exchange.run();
+        gate.census().set_busy(self.visitor.id, false);
+        let client = admitted.client.as_ref().map(|client| client.name.as_str());
+        Line { client, ..line }.write(status, &note);
+        next
+    }
+
+    /// A peer that has no good key waits for its answer, the longer the more often it asks.
+    fn slow_down(&self, error: ApiError, peer: IpAddr) -> ApiError {
+        if error.code != ErrorCode::Unauthorized {
+            return error;
+        }
+        match self.gate.throttle().failed(peer, clock::monotonic()) {
+            Verdict::Answer { delay } => {
+                self.gate.stop.wait(delay);
+                error
+            }
+            Verdict::TooMany { .. } => {
+                let message = "too many requests from this address without a good API key";
+                ApiError::new(ErrorCode::TooManyRequests, message)
+            }
+        }
+    }
+
+    /// Refuses bytes that are no request.
+    fn refuse_bytes(&mut self, error: &ApiError) -> Next {
+        let peer = self.visitor.address;
+        let line = Line { peer, client: None, request: None, started: clock::monotonic() };
+        self.refuse(line, error, false)
+    }
+
+    fn refuse(&mut self, line: Line<'_>, error: &ApiError, keep_alive: bool) -> Next {
+        self.respond(line, Reply::error(error), keep_alive, error.note())
+    }
+
+    /// Gives an answer of the gate's own.
+    fn respond(&mut self, line: Line<'_>, reply: Reply, keep_alive: bool, note: String) -> Next {
+        let head_only = line.request.is_some_and(|head| head.method == "HEAD");
+        let status = reply.status;
+        let response = response::whole(reply, head_only, keep_alive);
+        match send(&mut self.stream, &response, &mut self.gate.pace()) {
+            Ok(()) => {
+                line.write(Some(status), &note);
+                if keep_alive { Next::KeepAlive } else { Next::Linger }
+            }
+            Err(error) => {
+                line.write(None, &format!("{note}; the answer was not taken: {error}"));
+                Next::Cut
+            }
+        }
+    }
+}
+
+fn health() -> Reply {
+    Reply::json(200, &crate::server::handlers::status())
+}
+
+impl Line<'_> {
+    fn write(&self, status: Option<u16>, note: &str) {
+        let Self { peer, client, request, started } = self;
+        let (method, target) =
+            request.map_or(("-", "-"), |head| (head.method.as_str(), head.target.as_str()));
+        let status = status.map_or_else(|| "-".to_owned(), |status| status.to_string());
+        log::info!(
+            "{peer} {} {method} {target:?} {status} {:.3} s {note}",
+            client.unwrap_or("-"),
+            (clock::monotonic() - *started).as_secs_f64()
+        );
+    }
+}

@@ -1,0 +1,95 @@
+//! The door: the loop that accepts connections, and never ends by itself.
+//!
+//! Runs on the `door` thread. It owns the listener. Each connection gets a thread of its own; whom
+//! the census turns away is gone before it costs one. What goes wrong while accepting is logged,
+//! waited out, and tried again: only the end of the program ends this loop.
+
+use super::Gate;
+use super::census::Entry;
+use super::connection::{Visitor, serve};
+use crate::limits::gate::{ACCEPT_PAUSE_FIRST, ACCEPT_PAUSE_MAX};
+use crate::crew::Crew;
+use std::io;
+use std::net::{IpAddr, Shutdown, TcpListener, TcpStream};
+use std::sync::Arc;
+
+/// Accepts connections until the program is ending and the listener was shut by [`close`].
+pub fn run(gate: &Arc<Gate>, listener: &TcpListener, crew: &Crew) {
+    let mut pause = ACCEPT_PAUSE_FIRST;
+    while !gate.stop.is_raised() {
+        match listener.accept() {
+            Ok((socket, address)) => {
+                pause = ACCEPT_PAUSE_FIRST;
+                welcome(gate, socket, address.ip(), crew);
+            }
+            Err(_) if gate.stop.is_raised() => return,
+            Err(error) if concerns_one(&error) => log::debug!("a connection was not made: {error}"),
+            Err(error) => {
+                log::error!(
+                    "cannot accept connections: {error}; trying again in {} ms; hint: at `too many \
+                     open files`, raise the limit or lower limits.connections",
+                    pause.as_millis()
+                );
+                gate.stop.wait(pause);
+                pause = (pause * 2).min(ACCEPT_PAUSE_MAX);
+            }
+        }
+    }
+}
+
+/// Wakes the loop, which then sees that the program is ending.
+pub fn close(listener: &TcpListener) {
+    // Linux ends a blocked `accept` by it.
+    if let Err(error) = rustix::net::shutdown(listener, rustix::net::Shutdown::Both) {
+        log::debug!("cannot shut the listener: {error}");
+    }
+}
+
+/// Whether it was only this connection that failed, not accepting as such.
+fn concerns_one(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::Interrupted
+    )
+}
+
+fn welcome(gate: &Arc<Gate>, socket: TcpStream, address: IpAddr, crew: &Crew) {
+    let address = address.to_canonical();
+    let socket = Arc::new(socket);
+    let trusted = gate.trusted_proxies.iter().any(|network| network.contains(&address));
+    let entry = gate.census().enter(address, trusted, Arc::clone(&socket));
+    let (id, vestibule, evicted) = match entry {
+        Entry::Welcome { id, evicted } => (id, false, evicted),
+        Entry::Vestibule { id, evicted } => (id, true, evicted),
+        Entry::Refused(_) => return log::debug!("{address}: no room, turned away"),
+    };
+    if let Some(evicted) = evicted {
+        // Its thread wakes and ends.
+        let _ = evicted.shutdown(Shutdown::Both);
+    }
+    let visitor = Visitor { id, address, socket, vestibule };
+    let inside = Arc::clone(gate);
+    let stay = Stay { gate: Arc::clone(gate), id };
+    let begun = crew.spawn("connection", move || {
+        let _stay = stay;
+        serve(&inside, visitor);
+    });
+    if let Err(error) = begun {
+        log::error!("no thread for a connection: {error}; hint: lower limits.connections");
+        gate.stop.wait(ACCEPT_PAUSE_FIRST);
+    }
+}
+
+/// A place in the census, given up however the connection ends.
+struct Stay {
+    gate: Arc<Gate>,
+    id: u64,
+}
+
+impl Drop for Stay {
+    fn drop(&mut self) {
+        self.gate.census().leave(self.id);
+    }
+}
