@@ -8,3 +8,4 @@
 //! read by `tiny_http`.
 
 pub mod head;
+pub mod pace;
