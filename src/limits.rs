@@ -138,6 +138,10 @@ pub mod gate {
     pub const LANES_RESERVED_MAX: usize = 8;
     /// Workers beyond one for each lane, so that a new lane can be proven while others are busy.
     pub const SPARE_WORKERS: usize = 4;
+    /// STUB
+    pub const SMALL_BODIES_MAX: usize = 512;
+    /// STUB
+    pub const VESTIBULE_CONNECTIONS: usize = 32;
     /// How long a new lane's round trip may take: no work is in it.
     pub const LANE_PROOF: Duration = Duration::from_secs(5);
     /// How long an admitted request waits for a lane before it is told to come again.

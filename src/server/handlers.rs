@@ -82,11 +82,7 @@ impl Handlers {
         }
     }
 
-    fn answer(
-        &self,
-        request: &Admitted,
-        body: &mut dyn Read,
-    ) -> Result<(Reply, String), Refusal> {
+    fn answer(&self, request: &Admitted, body: &mut dyn Read) -> Result<(Reply, String), Refusal> {
         match (&request.route, &request.client) {
             (Route::Upload, Some(client)) => self.upload(client, request, body),
             (Route::Exists(path), Some(client)) => self.exists(client, path),
@@ -217,7 +213,8 @@ fn refused(request: &Admitted, refusal: Refusal) -> Handled {
         Refusal::Request(error) => error,
         Refusal::Store(error) => {
             let who = request.client.as_ref().map_or("-", |client| client.name.as_str());
-            log::error!("{who} {:?}: {error}", request.route);
+            let (method, target) = (request.route.method(request.head_only), request.route.target());
+            log::error!("{who} {method} {target:?}: {error}");
             let code = error.kind.code();
             ApiError::new(code, store_message(code))
         }

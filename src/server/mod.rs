@@ -20,12 +20,18 @@ pub mod route;
 pub mod store;
 pub mod workers;
 
+use crate::crew::Crew;
+use crate::limits::gate::SPARE_WORKERS;
 use crate::threads::{Died, Ended, StopSource, Supervisor, shutdown_deadline};
 use clients::Clients;
-use config::{Config, StoreConfig};
+use config::{Config, Limits, StoreConfig};
+use gate::certificate::{CertificateError, Certificates};
+use gate::descriptors::{self, Room};
+use gate::{Gate, Parts, door};
 use handlers::Handlers;
+use lanes::{Folder, Lanes, Seal};
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, ToSocketAddrs as _};
+use std::net::{TcpListener, ToSocketAddrs as _};
 use std::sync::Arc;
 use store::directory::DirectoryStore;
 use store::s3::{Deadlines, S3Settings, S3Store};
@@ -46,6 +52,24 @@ pub enum ServerError {
         /// What the system answered.
         cause: io::Error,
     },
+    /// Certificate or key cannot be used.
+    #[error(transparent)]
+    Certificate(#[from] CertificateError),
+    /// The workers cannot be reached.
+    #[error(
+        "cannot open the lanes to the workers: {0}; hint: the folder for temporary files (TMPDIR) \
+         must be writable"
+    )]
+    Workers(io::Error),
+    /// Too few descriptors to serve anybody.
+    #[error(
+        "the limit of {0} open files is too low to serve anybody; hint: LimitNOFILE= in the \
+         service's unit, or `ulimit -n`"
+    )]
+    Descriptors(u64),
+    /// No random numbers.
+    #[error("the system gives no random numbers: {0}")]
+    Random(#[from] getrandom::Error),
     /// No thread or signal handler to be had.
     #[error("cannot start a thread: {0}")]
     Thread(#[from] io::Error),
@@ -65,35 +89,88 @@ pub fn run(config: Config) -> Result<(), ServerError> {
         // Not fatal: a store that is away comes back, and clients wait for it.
         Err(error) => log::error!("the store is not ready, uploads fail until it is: {error}"),
     }
-    for client in config.clients.iter().filter(|client| client.weak_key) {
+    warn_of_weak_keys(&config.clients);
+    let certificates = config.server.tls.as_ref().map(Certificates::load).transpose()?;
+    let room = find_room(&config)?;
+    let listener = Arc::new(listen(&config.server)?);
+    let address = announce(&config.server, &listener);
+
+    let (folder, socket) = Folder::create().map_err(ServerError::Workers)?;
+    let (lanes, replacer) = Lanes::new(folder.socket(), Seal::new()?, room.lanes);
+    let handlers = Handlers::new(config.path_prefix, store);
+    let pool = Pool::new(socket, Arc::clone(&lanes), handlers, stop.stop())?;
+    let workers = room.lanes + SPARE_WORKERS;
+    for number in 0..workers {
+        let pool = Arc::clone(&pool);
+        supervisor.spawn(format!("worker-{number}"), move || pool.run())?;
+    }
+    replacer.open_all().map_err(ServerError::Workers)?;
+    let lanes_stop = stop.stop();
+    supervisor.spawn("lanes", move || replacer.run(&lanes_stop))?;
+
+    let gate = Gate::new(Parts {
+        clients: Arc::new(Clients::new(config.clients)),
+        certificates: certificates.map(Arc::new),
+        trusted_proxies: config.server.trusted_proxies,
+        limits: Limits { connections: room.connections, ..config.limits },
+        lanes,
+        stop: stop.stop(),
+    });
+    let crew = Crew::default();
+    let (inside, door, visitors) = (Arc::clone(&gate), Arc::clone(&listener), crew.clone());
+    supervisor.spawn("door", move || door::run(&inside, &door, &visitors))?;
+    log::info!("listening on {address}");
+
+    let ended = supervisor.wait();
+    if let Ended::Signal(signal) = ended {
+        log::info!("{signal}: ending; requests in hand are finished");
+    }
+    let deadline = shutdown_deadline();
+    // The flag first: whoever wakes, or finishes a request, then ends. The door, so that nobody new
+    // comes; those that wait for a request; those that have one; and the workers behind them.
+    stop.raise();
+    door::close(&listener);
+    gate.dismiss_idle();
+    let mut all_ended = crew.wait(deadline);
+    for _ in 0..workers {
+        pool.wake();
+    }
+    all_ended &= supervisor.join(deadline);
+    if !all_ended {
+        log::warn!("a request did not end in time and is abandoned; its client repeats it");
+    }
+    drop(folder);
+    Ok(ended.into_result()?)
+}
+
+fn warn_of_weak_keys(clients: &[config::Client]) {
+    for client in clients.iter().filter(|client| client.weak_key) {
         log::warn!(
             "client {} has a key of fewer than {} characters; hint: `s3up-server keygen`",
             client.name,
             crate::limits::API_KEY_BYTES_ADVISED
         );
     }
-    let listener = listen(&config.server)?;
-    let clients = Arc::new(Clients::new(config.clients));
-    let handlers = Handlers::new(clients, config.path_prefix, store);
-    let pool = Pool::new(listener, handlers, stop.stop())?;
-    for number in 0..config.server.workers {
-        let pool = Arc::clone(&pool);
-        supervisor.spawn(format!("worker-{number}"), move || pool.run())?;
-    }
+}
 
-    let ended = supervisor.wait();
-    if let Ended::Signal(signal) = ended {
-        log::info!("{signal}: ending; requests in hand are finished");
+/// As many lanes and connections as are wanted, or as the limit of open files allows.
+fn find_room(config: &Config) -> Result<Room, ServerError> {
+    let wanted = Room { lanes: config.server.workers, connections: config.limits.connections };
+    let limit = descriptors::raise();
+    let room = descriptors::divide(wanted, limit)
+        .ok_or(ServerError::Descriptors(limit.unwrap_or_default()))?;
+    if room != wanted {
+        log::warn!(
+            "the limit of {} open files allows {} of {} workers and {} of {} connections; hint: \
+             LimitNOFILE= in the service's unit, or `ulimit -n`",
+            limit.unwrap_or_default(),
+            room.lanes,
+            wanted.lanes,
+            room.connections,
+            wanted.connections
+        );
     }
-    // The flag first: a worker that wakes, or finishes its request, then ends.
-    stop.raise();
-    for _ in 0..config.server.workers {
-        pool.wake();
-    }
-    if !supervisor.join(shutdown_deadline()) {
-        log::warn!("a request did not end in time and is abandoned; its client repeats it");
-    }
-    Ok(ended.into_result()?)
+    Ok(room)
 }
 
 fn open_store(config: &StoreConfig) -> Result<Box<dyn ObjectStore>, StoreError> {
@@ -111,36 +188,32 @@ fn open_store(config: &StoreConfig) -> Result<Box<dyn ObjectStore>, StoreError> 
     })
 }
 
-/// Listens, on loopback whatever `host` says: the gate that may face a network is not built yet.
 fn listen(server: &config::Server) -> Result<TcpListener, ServerError> {
-    let failed = |address: String| move |cause| ServerError::Listen { address, cause };
     let named = format!("{}:{}", server.host, server.port);
-    let wanted = (server.host.as_str(), server.port)
+    let failed = |cause| ServerError::Listen { address: named.clone(), cause };
+    let address = (server.host.as_str(), server.port)
         .to_socket_addrs()
         .and_then(|mut addresses| {
             addresses.next().ok_or_else(|| io::Error::other("the name has no address"))
         })
-        .map_err(failed(named))?;
-    let loopback = match wanted.ip() {
-        ip if ip.is_loopback() => ip,
-        IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::LOCALHOST),
-        IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::LOCALHOST),
+        .map_err(failed)?;
+    TcpListener::bind(address).map_err(failed)
+}
+
+/// Says how the server can be reached, and warns if it should not.
+fn announce(server: &config::Server, listener: &TcpListener) -> String {
+    let bound = match listener.local_addr() {
+        Ok(bound) => bound,
+        Err(error) => return format!("an address that cannot be told: {error}"),
     };
-    let address = SocketAddr::new(loopback, wanted.port());
-    if wanted != address {
-        log::warn!(
-            "this version listens on loopback only: {address} instead of {wanted}; hint: a reverse \
-             proxy on this machine can forward to it"
-        );
-    }
     if server.tls.is_some() {
+        return format!("https://{bound}");
+    }
+    if !bound.ip().is_loopback() {
         log::warn!(
-            "this version does not speak TLS yet: plain HTTP on loopback; hint: a reverse proxy on \
-             this machine can hold the certificate, or set server.tls.enabled: false"
+            "{bound} is open to the network WITHOUT TLS: keys and files can be read on the way; \
+             hint: server.tls, or server.host: 127.0.0.1 behind a reverse proxy"
         );
     }
-    let listener = TcpListener::bind(address).map_err(failed(address.to_string()))?;
-    let bound = listener.local_addr().map_err(failed(address.to_string()))?;
-    log::info!("listening on http://{bound}");
-    Ok(listener)
+    format!("http://{bound}")
 }

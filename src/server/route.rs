@@ -86,6 +86,11 @@ pub fn route(method: &str, target: &str) -> Result<Route, ApiError> {
     })
 }
 
+/// What a route that exists may be asked by, as `Allow` says it.
+pub fn allowed_methods(target: &str) -> &'static str {
+    if path_of(target) == routes::UPLOAD { "POST" } else { "GET, HEAD" }
+}
+
 fn path_of(target: &str) -> &str {
     target.split_once('?').map_or(target, |(path, _)| path)
 }

@@ -37,10 +37,8 @@ pub fn admit(head: &Head, keyring: &Keyring, peer: IpAddr) -> Result<Admitted, R
             Some(client)
         }
     };
-    let refused = |error| Refused {
-        error,
-        client: client.as_ref().map(|client| client.name.to_string()),
-    };
+    let refused =
+        |error| Refused { error, client: client.as_ref().map(|client| client.name.to_string()) };
     let route = route(&head.method, &head.target).map_err(refused)?;
     let boundary = match (&route, &client) {
         (Route::Upload, Some(client)) => Some(form(head, client).map_err(refused)?),

@@ -22,9 +22,17 @@ const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
 /// Why a body did not come.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum BodyError {
-    /// The connection broke, or ended before the declared length.
+    /// The connection broke.
     #[error("the body broke off: {0}")]
     Broken(io::Error),
+    /// It ended before its declared length.
+    #[error("the body ended early: {missing} of {length} bytes are missing")]
+    Short {
+        /// Bytes that did not come.
+        missing: u64,
+        /// Bytes that were declared.
+        length: u64,
+    },
     /// Too little of it came for too long.
     #[error("the body came too slowly: {missing} of {length} bytes were still missing")]
     TooSlow {
@@ -133,7 +141,10 @@ impl<'b> Body<'b> {
         }
         loop {
             match self.stream.read(&mut room[..most]) {
-                Ok(0) => return Err(BodyError::Broken(io::ErrorKind::UnexpectedEof.into())),
+                Ok(0) => {
+                    let (missing, length) = (self.left, self.length);
+                    return Err(BodyError::Short { missing, length });
+                }
                 Ok(count) => {
                     self.left -= count as u64;
                     self.pace.waited(std::time::Duration::ZERO, count as u64);
@@ -165,9 +176,7 @@ impl<'b> Body<'b> {
         match (peer, worker) {
             (_, true) => Ok(false),
             (true, false) => Ok(true),
-            (false, false) => {
-                Err(BodyError::TooSlow { missing: self.left, length: self.length })
-            }
+            (false, false) => Err(BodyError::TooSlow { missing: self.left, length: self.length }),
         }
     }
 }

@@ -15,7 +15,7 @@ use crate::limits::HEAD_BYTES_MAX;
 use crate::limits::gate::{LINGER, REQUESTS_PER_CONNECTION_MAX};
 use crate::server::poll::For;
 use crate::server::reply::{ApiError, Reply};
-use crate::server::route::{Route, route};
+use crate::server::route::{Route, allowed_methods, route};
 use crate::wire::ErrorCode;
 use std::io;
 use std::net::{IpAddr, TcpStream};
@@ -106,8 +106,7 @@ impl Connection<'_> {
     /// Waits for the next request and reads its head.
     fn next_head(&mut self) -> Result<(Head, Instant), NoHead> {
         // The first one is due at once; between two the peer may take its time.
-        let patience =
-            if self.served == 0 { self.gate.limits.head } else { self.gate.limits.idle };
+        let patience = if self.served == 0 { self.gate.limits.head } else { self.gate.limits.idle };
         let mut deadline = clock::monotonic() + patience;
         let mut started = None;
         loop {
@@ -232,7 +231,11 @@ impl Connection<'_> {
     }
 
     fn refuse(&mut self, line: Line<'_>, error: &ApiError, keep_alive: bool) -> Next {
-        self.respond(line, Reply::error(error), keep_alive, error.note())
+        let mut reply = Reply::error(error);
+        if let (ErrorCode::MethodNotAllowed, Some(head)) = (error.code, line.request) {
+            reply.headers.push(("Allow", allowed_methods(&head.target).into()));
+        }
+        self.respond(line, reply, keep_alive, error.note())
     }
 
     /// Gives an answer of the gate's own.

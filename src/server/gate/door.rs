@@ -7,8 +7,8 @@
 use super::Gate;
 use super::census::Entry;
 use super::connection::{Visitor, serve};
-use crate::limits::gate::{ACCEPT_PAUSE_FIRST, ACCEPT_PAUSE_MAX};
 use crate::crew::Crew;
+use crate::limits::gate::{ACCEPT_PAUSE_FIRST, ACCEPT_PAUSE_MAX};
 use std::io;
 use std::net::{IpAddr, Shutdown, TcpListener, TcpStream};
 use std::sync::Arc;

@@ -11,6 +11,7 @@ mod body;
 pub mod census;
 pub mod certificate;
 mod connection;
+pub mod descriptors;
 pub mod door;
 mod exchange;
 pub mod forwarded;
@@ -25,7 +26,7 @@ use crate::server::clients::Clients;
 use crate::server::config::Limits;
 use crate::server::lanes::Lanes;
 use crate::threads::Stop;
-use census::Census;
+use census::{Census, CensusLimits};
 use certificate::Certificates;
 use ipnet::IpNet;
 use pace::Pace;
@@ -74,7 +75,12 @@ impl Gate {
             limits,
             lanes,
             small_bodies: Slots::new(crate::limits::gate::SMALL_BODIES_MAX),
-            census: Mutex::new(Census::new(census_limits(&limits))),
+            census: Mutex::new(Census::new(CensusLimits {
+                connections: limits.connections,
+                per_peer: limits.connections_per_peer,
+                // Three quarters: whoever has a key finds room beside any number of others.
+                strangers: limits.connections - limits.connections / 4,
+            })),
             throttle: Mutex::new(Throttle::new()),
             stop,
         })

@@ -53,10 +53,7 @@ pub(super) enum HandshakeError {
 
 impl Stream {
     /// A stream over `socket`, which becomes non-blocking.
-    pub(super) fn new(
-        socket: Arc<TcpStream>,
-        tls: Option<Arc<ServerConfig>>,
-    ) -> io::Result<Self> {
+    pub(super) fn new(socket: Arc<TcpStream>, tls: Option<Arc<ServerConfig>>) -> io::Result<Self> {
         socket.set_nonblocking(true)?;
         // Answers are written in one piece; waiting for more would only delay them.
         socket.set_nodelay(true)?;
@@ -167,11 +164,6 @@ impl Stream {
     pub(super) fn cut(self) {
         // Without TLS's own farewell, so that a short answer cannot pass for a whole one.
         let _ = self.socket.shutdown(Shutdown::Both);
-    }
-
-    /// Whether the connection is encrypted.
-    pub(super) fn is_tls(&self) -> bool {
-        self.tls.is_some()
     }
 
     /// Writes `bytes` as they are, beside TLS: for a peer that does not speak it.

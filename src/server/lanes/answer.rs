@@ -29,10 +29,10 @@ pub struct Answer {
 /// Something came over a lane that is no answer of a worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a worker's answer that is none: {0}")]
-pub struct AnswerError(&'static str);
+pub(super) struct AnswerError(&'static str);
 
 /// Reads the head at the beginning of `received`, and its length; `None` if it is not complete.
-pub fn read(received: &[u8]) -> Result<Option<(Answer, usize)>, AnswerError> {
+pub(super) fn read(received: &[u8]) -> Result<Option<(Answer, usize)>, AnswerError> {
     let mut room = [httparse::EMPTY_HEADER; FIELDS_MAX];
     let mut response = httparse::Response::new(&mut room);
     let taken = match response.parse(received) {

@@ -3,14 +3,19 @@
 //! Only this user may enter it. It is removed when the server ends; what a server that was killed
 //! left behind is removed by the next one.
 
+use crate::clock;
 use std::io;
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 use tempfile::TempDir;
 
 const PREFIX: &str = "s3up-server-";
 const SOCKET: &str = "workers.sock";
+
+/// A folder younger than this may be that of a server which is just starting.
+const STARTING: Duration = Duration::from_secs(60);
 
 /// The folder and the socket in it.
 #[derive(Debug)]
@@ -21,11 +26,12 @@ pub struct Folder {
 impl Folder {
     /// Makes a folder below the system's one for temporary files, and listens in it.
     pub fn create() -> io::Result<(Self, UnixListener)> {
-        Self::create_in(&std::env::temp_dir())
+        let parent = std::env::temp_dir();
+        remove_abandoned(&parent, clock::utc());
+        Self::create_in(&parent)
     }
 
     fn create_in(parent: &Path) -> io::Result<(Self, UnixListener)> {
-        remove_abandoned(parent);
         let private = std::fs::Permissions::from_mode(0o700);
         let folder =
             tempfile::Builder::new().prefix(PREFIX).permissions(private).tempdir_in(parent)?;
@@ -40,12 +46,17 @@ impl Folder {
     }
 }
 
-/// Removes folders whose server does not listen any more. What cannot be removed belongs to somebody
-/// else.
-fn remove_abandoned(parent: &Path) {
+/// Removes folders whose server does not listen any more. One that is young may not listen *yet*;
+/// what cannot be removed belongs to somebody else.
+fn remove_abandoned(parent: &Path, now: SystemTime) {
     let Ok(entries) = std::fs::read_dir(parent) else { return };
     let ours = |name: &std::ffi::OsStr| name.as_encoded_bytes().starts_with(PREFIX.as_bytes());
     for entry in entries.flatten().filter(|entry| ours(&entry.file_name())) {
+        let made = entry.metadata().and_then(|folder| folder.modified());
+        let age = made.ok().and_then(|made| now.duration_since(made).ok());
+        if age.is_none_or(|age| age < STARTING) {
+            continue;
+        }
         let socket = entry.path().join(SOCKET);
         let connected = UnixStream::connect(&socket);
         if connected.is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused) {
@@ -88,11 +99,13 @@ mod tests {
         let stranger = parent.path().join(format!("{PREFIX}without-a-socket"));
         std::fs::create_dir(&stranger).unwrap();
         let (living, _listener) = Folder::create_in(parent.path()).unwrap();
-        let (next, _next_listener) = Folder::create_in(parent.path()).unwrap();
-        let mut expected = vec![living.folder.path().to_owned(), next.folder.path().to_owned()];
-        expected.push(stranger);
+        let mut expected = vec![living.folder.path().to_owned(), stranger, left.clone()];
         expected.sort();
+        let now = clock::utc();
+        remove_abandoned(parent.path(), now);
+        assert_eq!(names(parent.path()), expected, "all are young");
+        expected.retain(|path| *path != left);
+        remove_abandoned(parent.path(), now + STARTING);
         assert_eq!(names(parent.path()), expected);
-        assert!(!left.exists());
     }
 }

@@ -196,14 +196,8 @@ mod tests {
             proptest::option::of(boundary),
             proptest::option::of("bytes=[0-9]{1,20}-"),
         )
-            .prop_map(|((route, head_only), client, peer, length, boundary, range)| Admitted {
-                route,
-                head_only,
-                client,
-                peer,
-                length,
-                boundary,
-                range,
+            .prop_map(|((route, head_only), client, peer, length, boundary, range)| {
+                Admitted { route, head_only, client, peer, length, boundary, range }
             })
     }
 
