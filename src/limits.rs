@@ -125,6 +125,12 @@ pub const SHUTDOWN_MAX: Duration = Duration::from_secs(15);
 /// found again by the next start's scan.
 pub const UPLOAD_GRACE: Duration = Duration::from_secs(5);
 
+// The gate.
+
+/// Most connections that are taken in when the house is full, beside those the configuration allows.
+/// Only health is answered there; a few monitors and those who need to be told 503 have to fit.
+pub const VESTIBULE_CONNECTIONS: usize = 32;
+
 /// Deadlines of one HTTP request, as the client and the store keep them.
 pub mod http {
     use std::time::Duration;

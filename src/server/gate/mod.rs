@@ -7,5 +7,7 @@
 //! [`head`] reads the head of a request. The server still listens on loopback, and its heads are
 //! read by `tiny_http`.
 
+pub mod census;
 pub mod head;
 pub mod pace;
+pub mod peer;
