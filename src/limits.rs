@@ -140,8 +140,6 @@ pub mod gate {
     pub const SPARE_WORKERS: usize = 4;
     /// STUB
     pub const SMALL_BODIES_MAX: usize = 512;
-    /// STUB
-    pub const VESTIBULE_CONNECTIONS: usize = 32;
     /// How long a new lane's round trip may take: no work is in it.
     pub const LANE_PROOF: Duration = Duration::from_secs(5);
     /// How long an admitted request waits for a lane before it is told to come again.
@@ -164,6 +162,12 @@ pub mod gate {
     /// S3 or the files of a folder, and some for what is being replaced.
     pub const DESCRIPTORS_PER_LANE: u64 = 8;
 }
+// The gate.
+
+/// Most connections that are taken in when the house is full, beside those the configuration allows.
+/// Only health is answered there; a few monitors and those who need to be told 503 have to fit.
+pub const VESTIBULE_CONNECTIONS: usize = 32;
+
 
 /// Deadlines of one HTTP request, as the client and the store keep them.
 pub mod http {

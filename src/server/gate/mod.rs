@@ -17,6 +17,7 @@ mod exchange;
 pub mod forwarded;
 pub mod head;
 pub mod pace;
+pub mod peer;
 mod response;
 pub mod slots;
 mod stream;
