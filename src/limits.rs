@@ -28,6 +28,13 @@ pub const API_KEY_BYTES_MAX: usize = 512;
 /// Largest configuration file, in bytes.
 pub const CONFIG_BYTES_MAX: u64 = 1024 * 1024;
 
+/// Largest PEM file with a certificate chain or a private key, in bytes: chains have a few thousand.
+pub const PEM_BYTES_MAX: u64 = 256 * 1024;
+
+/// From so long before its end on, the server's certificate is a warning. Shorter than what renewals
+/// leave, those of six-day certificates included, so that one that works is not warned about.
+pub const CERTIFICATE_ENDS_SOON: Duration = Duration::from_secs(3 * 24 * 60 * 60);
+
 /// Size of the buffer that a small object is collected in, and of one part of a large one, in
 /// bytes. S3 wants at least 5 MiB for every part but the last.
 pub const PART_BYTES: usize = 8 * 1024 * 1024;

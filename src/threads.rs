@@ -8,10 +8,12 @@
 //! 3. [`Supervisor::join`] waits for all threads, at most `limits::SHUTDOWN_MAX`; what has not ended
 //!    by then is left to the end of the process, which nothing stored depends on.
 //! 4. A second signal ends the process at once, with status 130.
+//!
+//! SIGHUP ends a program as it does by default, unless it asks for [`hangups`].
 
 use crate::clock;
 use crossbeam_channel::{Receiver, Sender, bounded, select, unbounded};
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use std::io::{self, Read};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -248,6 +250,20 @@ fn watch_signals() -> io::Result<Receiver<i32>> {
     Ok(receiver)
 }
 
+/// Takes over SIGHUP for the rest of the process: each is a message, and those that come before the
+/// last one was received are one. Call it before the first thread begins.
+pub fn hangups() -> io::Result<Receiver<()>> {
+    let (sender, receiver) = bounded(1);
+    let mut signals = signal_hook::iterator::Signals::new([SIGHUP])?;
+    thread::Builder::new().name("hangups".into()).spawn(move || {
+        for _ in signals.forever() {
+            // A full channel holds the message already; without a receiver the program is ending.
+            let _ = sender.try_send(());
+        }
+    })?;
+    Ok(receiver)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -295,5 +311,23 @@ mod tests {
         assert!(!supervisor.join(clock::monotonic()));
         source.raise();
         assert!(supervisor.join(shutdown_deadline()));
+    }
+
+    #[test]
+    fn a_hangup_is_a_message_and_those_that_nobody_received_have_a_bound() {
+        let hangups = hangups().unwrap();
+        let hang_up = || {
+            use rustix::process::{Signal, getpid, kill_process};
+            kill_process(getpid(), Signal::HUP).unwrap();
+        };
+        for _ in 0..2 {
+            hang_up();
+            hangups.recv_timeout(Duration::from_secs(30)).unwrap();
+        }
+        for _ in 0..100 {
+            hang_up();
+        }
+        hangups.recv_timeout(Duration::from_secs(30)).unwrap();
+        assert_eq!(hangups.capacity(), Some(1));
     }
 }
