@@ -94,7 +94,10 @@ mod tests {
     fn a_crew_is_waited_for_and_a_panic_in_one_is_not_the_others() {
         let crew = Crew::default();
         let (open, gate) = bounded::<()>(0);
-        crew.spawn("waits", move || drop(gate.recv())).unwrap();
+        crew.spawn("waits", move || {
+            let _ = gate.recv();
+        })
+        .unwrap();
         crew.spawn("panics", || panic!("on purpose")).unwrap();
         assert!(!crew.wait(clock::monotonic()));
         drop(open);

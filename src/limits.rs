@@ -175,7 +175,6 @@ pub mod gate {
 /// Only health is answered there; a few monitors and those who need to be told 503 have to fit.
 pub const VESTIBULE_CONNECTIONS: usize = 32;
 
-
 /// Deadlines of one HTTP request, as the client and the store keep them.
 pub mod http {
     use std::time::Duration;

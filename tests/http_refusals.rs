@@ -5,7 +5,7 @@ use crate::support::api::{Part, Request, parts};
 use crate::support::bucket::Kind;
 use crate::support::content;
 use crate::support::server::{Server, WEB_KEY};
-use crate::support::waiting::DEADLINE;
+use crate::support::waiting::{DEADLINE, eventually};
 use std::net::TcpStream;
 
 /// Sends a request that must be refused and leave nothing behind.
@@ -24,7 +24,10 @@ fn check_at(server: &Server, request: &Request, status: u16, code: &str) {
 #[track_caller]
 fn assert_nothing_stored(server: &Server) {
     assert_eq!(server.bucket.keys(), [""; 0]);
-    assert_eq!(server.bucket.leftovers(), [""; 0]);
+    // A worker may still be undoing what it began when the gate has answered.
+    eventually(DEADLINE, "nothing is left over", || {
+        server.bucket.leftovers().is_empty().then_some(())
+    });
 }
 
 fn upload(parts: &[Part<'_>]) -> Request {
@@ -192,28 +195,33 @@ fn a_body_that_breaks_off_is_not_stored_wherever_it_breaks() {
         let count = request.body.len() - missing;
         match request.send_cut(server.listening_port(), count) {
             Some(answer) => answer.assert_error(400, "incomplete_body"),
-            // A tiny body is read before its request is looked at; then its end is all there is.
-            None => assert!(request.body.len() <= 1024, "no answer without {missing} bytes"),
+            None => panic!("no answer without {missing} bytes"),
         }
         assert_nothing_stored(&server);
     }
 }
 
 #[test]
-fn a_refused_body_does_not_spoil_the_next_request_on_its_connection() {
+fn a_refused_body_is_never_taken_for_a_request() {
     let server = Server::started(Kind::Directory);
-    let stream = TcpStream::connect(("127.0.0.1", server.listening_port())).unwrap();
-    stream.set_read_timeout(Some(DEADLINE)).unwrap();
     // Whose content looks like a request.
     let smuggled = b"GET /download?path=smuggled HTTP/1.1\r\nHost: x\r\n\r\n".repeat(100);
     let form = Request::upload(&parts("../a", &smuggled));
+    // Refused before the body is read: the connection ends with the answer.
+    let mut put = Request::new("PUT", "/health");
+    put.body = form.body.clone();
+    let put = put.header("Content-Length", &form.body.len().to_string());
+    for (request, status, code) in [(&form, 401, "unauthorized"), (&put, 405, "method_not_allowed")]
+    {
+        let answer = request.send(server.listening_port());
+        answer.assert_error(status, code);
+        assert_eq!(answer.header("Connection"), Some("close"));
+    }
+    // Refused after it was read: the connection goes on.
+    let stream = TcpStream::connect(("127.0.0.1", server.listening_port())).unwrap();
+    stream.set_read_timeout(Some(DEADLINE)).unwrap();
     for _ in 0..3 {
-        form.send_on(&stream).assert_error(401, "unauthorized");
         form.clone().key(WEB_KEY).send_on(&stream).assert_error(400, "invalid_path");
-        let mut put = Request::new("PUT", "/health");
-        put.body = form.body.clone();
-        let put = put.header("Content-Length", &form.body.len().to_string());
-        put.send_on(&stream).assert_error(405, "method_not_allowed");
         assert_eq!(Request::new("HEAD", "/health").send_on(&stream).status, 200);
         assert_eq!(Request::new("GET", "/health").send_on(&stream).status, 200);
     }

@@ -205,20 +205,25 @@ fn a_store_that_cannot_be_made_ends_the_server_with_its_name() {
 }
 
 #[test]
-fn a_server_on_every_address_says_that_it_listens_on_loopback_only() {
+fn a_server_open_to_the_network_without_tls_warns_loudly() {
     let mut server = Server::new(Kind::Directory);
     server.host = "0.0.0.0";
     let port = server.start();
-    let line = server.daemon().wait_for("this version listens on loopback only");
-    assert!(line.contains("127.0.0.1:0 instead of 0.0.0.0:0") && line.contains("WARN"), "{line}");
+    let line = server.daemon().wait_for("WITHOUT TLS");
+    assert!(
+        line.contains("WARN") && line.contains("0.0.0.0:") && line.contains("hint: "),
+        "{line}"
+    );
     assert!(std::net::TcpStream::connect(("127.0.0.1", port)).is_ok());
 }
 
 #[test]
-fn a_server_that_is_asked_for_tls_says_that_it_does_not_speak_it() {
+fn a_server_without_its_certificate_does_not_start_and_names_the_file() {
     let mut server = Server::new(Kind::Directory);
-    server.tls = "{ enabled: true, cert_file: /etc/cert.pem, key_file: /etc/key.pem }";
-    server.start();
-    let line = server.daemon().wait_for("this version does not speak TLS yet");
-    assert!(line.contains("WARN") && line.contains("hint: "), "{line}");
+    server.tls = "{ enabled: true, cert_file: /no/cert.pem, key_file: /no/key.pem }";
+    server.launch();
+    assert_eq!(server.ended().code(), Some(1));
+    let log = server.log();
+    let last = log.lines().last().unwrap();
+    assert!(last.starts_with("error: ") && last.contains("/no/cert.pem"), "{log}");
 }

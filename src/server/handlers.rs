@@ -213,7 +213,8 @@ fn refused(request: &Admitted, refusal: Refusal) -> Handled {
         Refusal::Request(error) => error,
         Refusal::Store(error) => {
             let who = request.client.as_ref().map_or("-", |client| client.name.as_str());
-            let (method, target) = (request.route.method(request.head_only), request.route.target());
+            let (method, target) =
+                (request.route.method(request.head_only), request.route.target());
             log::error!("{who} {method} {target:?}: {error}");
             let code = error.kind.code();
             ApiError::new(code, store_message(code))

@@ -4,6 +4,7 @@
 //! is served at a time; each has its line in the log, refused ones with the reason.
 
 use super::admission::{Refused, admit};
+use super::census::ConnectionId;
 use super::exchange::{Ending, Exchange, Next};
 use super::head::{self, Head, Parsed};
 use super::response;
@@ -28,7 +29,7 @@ const HEAD_ROOM_BYTES: usize = 4096;
 /// Somebody at the door.
 pub(super) struct Visitor {
     /// Its number in the census.
-    pub(super) id: u64,
+    pub(super) id: ConnectionId,
     /// Its address, as the socket has it.
     pub(super) address: IpAddr,
     pub(super) socket: Arc<TcpStream>,

@@ -5,7 +5,7 @@
 //! waited out, and tried again: only the end of the program ends this loop.
 
 use super::Gate;
-use super::census::Entry;
+use super::census::{ConnectionId, Entry};
 use super::connection::{Visitor, serve};
 use crate::crew::Crew;
 use crate::limits::gate::{ACCEPT_PAUSE_FIRST, ACCEPT_PAUSE_MAX};
@@ -85,7 +85,7 @@ fn welcome(gate: &Arc<Gate>, socket: TcpStream, address: IpAddr, crew: &Crew) {
 /// A place in the census, given up however the connection ends.
 struct Stay {
     gate: Arc<Gate>,
-    id: u64,
+    id: ConnectionId,
 }
 
 impl Drop for Stay {

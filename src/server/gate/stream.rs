@@ -220,7 +220,11 @@ impl Tls {
             }
             let filled = again_if_interrupted(|| (&*socket).read(&mut self.raw))?;
             (self.taken, self.filled) = (0, filled);
-            self.begun = self.begun || (filled > 0 && self.raw[0] == HANDSHAKE_RECORD);
+            if filled > 0 && !self.begun && self.raw[0] != HANDSHAKE_RECORD {
+                // Not given to the session, whose alarm such a peer would not understand.
+                return Err(io::ErrorKind::InvalidData.into());
+            }
+            self.begun |= filled > 0;
         }
         let mut fresh = &self.raw[self.taken..self.filled];
         let ended = fresh.is_empty();
