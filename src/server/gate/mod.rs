@@ -11,3 +11,4 @@ pub mod census;
 pub mod head;
 pub mod pace;
 pub mod peer;
+pub mod throttle;
