@@ -175,6 +175,25 @@ pub mod gate {
 /// Only health is answered there; a few monitors and those who need to be told 503 have to fit.
 pub const VESTIBULE_CONNECTIONS: usize = 32;
 
+/// Failed authentications a peer may have on its account before its answers are slowed: a host that
+/// is set up wrong tries once a minute, and its operator a few times by hand.
+pub const AUTH_FAILURES_FREE: u32 = 10;
+
+/// Failed authentications a peer may have on its account before it is told 429.
+pub const AUTH_FAILURES_MAX: u32 = 30;
+
+/// How long it takes until one failed authentication is forgotten: a full account takes 5 minutes.
+pub const AUTH_FAILURE_AGE: Duration = Duration::from_secs(10);
+
+/// Delay of the first slowed answer to a failed authentication; it doubles with each further one.
+pub const AUTH_DELAY_FIRST: Duration = Duration::from_millis(250);
+
+/// Longest delay of an answer to a failed authentication.
+pub const AUTH_DELAY_MAX: Duration = Duration::from_secs(2);
+
+/// Most peers whose failed authentications are remembered: below 1 MB of memory.
+pub const AUTH_PEERS_MAX: usize = 4096;
+
 /// Deadlines of one HTTP request, as the client and the store keep them.
 pub mod http {
     use std::time::Duration;
@@ -202,6 +221,7 @@ const _: () = assert!(
 );
 const _: () = assert!(UPLOAD_GRACE.as_secs() < SHUTDOWN_MAX.as_secs());
 const _: () = assert!(FIELD_BYTES_MAX >= KEY_BYTES_MAX);
+const _: () = assert!(AUTH_FAILURES_FREE < AUTH_FAILURES_MAX);
 const _: () = assert!(
     COPY_BUFFER_BYTES >= 2 * (PART_HEAD_BYTES_MAX + BOUNDARY_BYTES_MAX + BOUNDARY_BLANKS_MAX),
     "a part's head and the line before it are read in one buffer"
