@@ -1,6 +1,7 @@
 //! From the bytes that a connection has delivered so far to the head of a request, or to why not.
 //!
-//! Pure: called again with all bytes whenever more have come.
+//! Pure. [`parse`] reads all bytes that have come so far; [`Arrival`] is for asking again whenever
+//! more have come.
 //!
 //! 1. A head or a refusal never changes by what comes after it, nor by the pieces it came in: the
 //!    first offence decides.
@@ -19,11 +20,13 @@
 //! - bytes from 0x80 on in values (here: in the fields that count);
 //! - fields that are missing, repeated, contradictory, or nonsense.
 
+mod arrival;
 mod fields;
 mod refusal;
 #[cfg(test)]
 mod tests;
 
+pub use arrival::Arrival;
 pub use refusal::Refusal;
 
 use crate::limits::{HEAD_BYTES_MAX, HEAD_FIELDS_MAX, METHOD_BYTES_MAX, TARGET_BYTES_MAX};
