@@ -12,17 +12,20 @@ pub mod intake;
 pub mod key;
 pub mod multipart;
 pub mod range;
+pub mod reload;
 pub mod reply;
 pub mod route;
 pub mod store;
 pub mod workers;
 
-use crate::threads::{Died, Ended, StopSource, Supervisor, shutdown_deadline};
-use clients::Clients;
+use crate::threads::{Died, Ended, StopSource, Supervisor, hangups, shutdown_deadline};
+use clients::{Clients, warn_of_weak_keys};
 use config::{Config, StoreConfig};
 use handlers::Handlers;
+use reload::Reload;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, ToSocketAddrs as _};
+use std::path::PathBuf;
 use std::sync::Arc;
 use store::directory::DirectoryStore;
 use store::s3::{Deadlines, S3Settings, S3Store};
@@ -51,9 +54,11 @@ pub enum ServerError {
     Died(#[from] Died),
 }
 
-/// Runs the server until a signal ends it.
-pub fn run(config: Config) -> Result<(), ServerError> {
+/// Runs the server until a signal ends it. `file` is what `config` was read from; it is read again
+/// on SIGHUP and when it changes.
+pub fn run(file: PathBuf, config: Config) -> Result<(), ServerError> {
     let mut supervisor = Supervisor::new()?;
+    let hangups = hangups()?;
     let mut stop = StopSource::default();
     let store = open_store(&config.store)?;
     log::info!("s3up-server {} stores in {}", env!("CARGO_PKG_VERSION"), store.describe());
@@ -62,21 +67,19 @@ pub fn run(config: Config) -> Result<(), ServerError> {
         // Not fatal: a store that is away comes back, and clients wait for it.
         Err(error) => log::error!("the store is not ready, uploads fail until it is: {error}"),
     }
-    for client in config.clients.iter().filter(|client| client.weak_key) {
-        log::warn!(
-            "client {} has a key of fewer than {} characters; hint: `s3up-server keygen`",
-            client.name,
-            crate::limits::API_KEY_BYTES_ADVISED
-        );
-    }
+    warn_of_weak_keys(&config.clients);
     let listener = listen(&config.server)?;
-    let clients = Arc::new(Clients::new(config.clients));
-    let handlers = Handlers::new(clients, config.path_prefix, store);
+    let clients = Arc::new(Clients::new(config.clients.clone()));
+    let handlers = Handlers::new(Arc::clone(&clients), config.path_prefix.clone(), store);
     let pool = Pool::new(listener, handlers, stop.stop())?;
-    for number in 0..config.server.workers {
+    let workers = config.server.workers;
+    for number in 0..workers {
         let pool = Arc::clone(&pool);
         supervisor.spawn(format!("worker-{number}"), move || pool.run())?;
     }
+    let reload = Reload { file, config, clients, certificates: None };
+    let stopped = stop.stop();
+    supervisor.spawn("reload", move || reload.run(stopped, hangups))?;
 
     let ended = supervisor.wait();
     if let Ended::Signal(signal) = ended {
@@ -84,7 +87,7 @@ pub fn run(config: Config) -> Result<(), ServerError> {
     }
     // The flag first: a worker that wakes, or finishes its request, then ends.
     stop.raise();
-    for _ in 0..config.server.workers {
+    for _ in 0..workers {
         pool.wake();
     }
     if !supervisor.join(shutdown_deadline()) {
