@@ -28,6 +28,10 @@ pub const API_KEY_BYTES_MAX: usize = 512;
 /// Largest configuration file, in bytes.
 pub const CONFIG_BYTES_MAX: u64 = 1024 * 1024;
 
+/// Between two looks at `server.yaml` and the certificate. What is seen to have changed is read at
+/// the next look, if it has come to rest.
+pub const RELOAD_LOOK_EVERY: Duration = Duration::from_secs(5);
+
 /// Largest PEM file with a certificate chain or a private key, in bytes: chains have a few thousand.
 pub const PEM_BYTES_MAX: u64 = 256 * 1024;
 

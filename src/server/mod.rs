@@ -12,31 +12,33 @@ pub mod handlers;
 pub mod intake;
 pub mod key;
 pub mod lanes;
+pub mod listen;
 pub mod multipart;
 pub mod poll;
 pub mod range;
+pub mod reload;
 pub mod reply;
 pub mod route;
 pub mod store;
 pub mod workers;
 
-use crate::crew::Crew;
-use crate::limits::gate::SPARE_WORKERS;
-use crate::threads::{Died, Ended, StopSource, Supervisor, shutdown_deadline};
-use clients::Clients;
+use crate::threads::{Died, Ended, StopSource, Supervisor, hangups, shutdown_deadline};
+use clients::{Clients, warn_of_weak_keys};
 use config::{Config, Limits, StoreConfig};
 use gate::certificate::{CertificateError, Certificates};
 use gate::descriptors::{self, Room};
-use gate::{Gate, Parts, door};
+use gate::door::Door;
+use gate::{Gate, Parts};
 use handlers::Handlers;
-use lanes::{Folder, Lanes, Seal};
+use listen::ListenError;
+use reload::Reload;
 use std::io;
-use std::net::{TcpListener, ToSocketAddrs as _};
+use std::path::PathBuf;
 use std::sync::Arc;
 use store::directory::DirectoryStore;
 use store::s3::{Deadlines, S3Settings, S3Store};
 use store::{ObjectStore, StoreError};
-use workers::Pool;
+use workers::{Workers, WorkersError};
 
 /// Why the server could not start, or had to end.
 #[derive(Debug, thiserror::Error)]
@@ -45,31 +47,20 @@ pub enum ServerError {
     #[error(transparent)]
     Store(#[from] StoreError),
     /// The address cannot be listened on.
-    #[error("cannot listen on {address}: {cause}; hint: see server.host and server.port")]
-    Listen {
-        /// The address.
-        address: String,
-        /// What the system answered.
-        cause: io::Error,
-    },
+    #[error(transparent)]
+    Listen(#[from] ListenError),
     /// Certificate or key cannot be used.
     #[error(transparent)]
     Certificate(#[from] CertificateError),
-    /// The workers cannot be reached.
-    #[error(
-        "cannot open the lanes to the workers: {0}; hint: the folder for temporary files (TMPDIR) \
-         must be writable"
-    )]
-    Workers(io::Error),
+    /// The workers cannot be started.
+    #[error(transparent)]
+    Workers(#[from] WorkersError),
     /// Too few descriptors to serve anybody.
     #[error(
         "the limit of {0} open files is too low to serve anybody; hint: LimitNOFILE= in the \
          service's unit, or `ulimit -n`"
     )]
     Descriptors(u64),
-    /// No random numbers.
-    #[error("the system gives no random numbers: {0}")]
-    Random(#[from] getrandom::Error),
     /// No thread or signal handler to be had.
     #[error("cannot start a thread: {0}")]
     Thread(#[from] io::Error),
@@ -78,9 +69,11 @@ pub enum ServerError {
     Died(#[from] Died),
 }
 
-/// Runs the server until a signal ends it.
-pub fn run(config: Config) -> Result<(), ServerError> {
+/// Runs the server until a signal ends it. `file` is what `config` was read from; it is read again
+/// on SIGHUP and when it changes.
+pub fn run(file: PathBuf, config: Config) -> Result<(), ServerError> {
     let mut supervisor = Supervisor::new()?;
+    let hangups = hangups()?;
     let mut stop = StopSource::default();
     let store = open_store(&config.store)?;
     log::info!("s3up-server {} stores in {}", env!("CARGO_PKG_VERSION"), store.describe());
@@ -90,67 +83,46 @@ pub fn run(config: Config) -> Result<(), ServerError> {
         Err(error) => log::error!("the store is not ready, uploads fail until it is: {error}"),
     }
     warn_of_weak_keys(&config.clients);
-    let certificates = config.server.tls.as_ref().map(Certificates::load).transpose()?;
+    let certificates =
+        config.server.tls.as_ref().map(Certificates::load).transpose()?.map(Arc::new);
+    let clients = Arc::new(Clients::new(config.clients.clone()));
     let room = find_room(&config)?;
-    let listener = Arc::new(listen(&config.server)?);
-    let address = announce(&config.server, &listener);
+    let listener = listen::listen(&config.server)?;
 
-    let (folder, socket) = Folder::create().map_err(ServerError::Workers)?;
-    let (lanes, replacer) = Lanes::new(folder.socket(), Seal::new()?, room.lanes);
-    let handlers = Handlers::new(config.path_prefix, store);
-    let pool = Pool::new(socket, Arc::clone(&lanes), handlers, stop.stop())?;
-    let workers = room.lanes + SPARE_WORKERS;
-    for number in 0..workers {
-        let pool = Arc::clone(&pool);
-        supervisor.spawn(format!("worker-{number}"), move || pool.run())?;
-    }
-    replacer.open_all().map_err(ServerError::Workers)?;
-    let lanes_stop = stop.stop();
-    supervisor.spawn("lanes", move || replacer.run(&lanes_stop))?;
-
+    let handlers = Handlers::new(config.path_prefix.clone(), store);
+    let workers = Workers::start(handlers, room.lanes, &mut supervisor, &stop.stop())?;
     let gate = Gate::new(Parts {
-        clients: Arc::new(Clients::new(config.clients)),
-        certificates: certificates.map(Arc::new),
-        trusted_proxies: config.server.trusted_proxies,
+        clients: Arc::clone(&clients),
+        certificates: certificates.clone(),
+        trusted_proxies: config.server.trusted_proxies.clone(),
         limits: Limits { connections: room.connections, ..config.limits },
-        lanes,
+        lanes: workers.lanes(),
         stop: stop.stop(),
     });
-    let crew = Crew::default();
-    let (inside, door, visitors) = (Arc::clone(&gate), Arc::clone(&listener), crew.clone());
-    supervisor.spawn("door", move || door::run(&inside, &door, &visitors))?;
-    log::info!("listening on {address}");
+    let door = Door::open(listener, gate);
+    let accepting = door.clone();
+    supervisor.spawn("door", move || accepting.run())?;
+    listen::announce(&config.server, door.listener())?;
+    let reload = Reload { file, config, clients, certificates };
+    let stopped = stop.stop();
+    supervisor.spawn("reload", move || reload.run(stopped, hangups))?;
 
     let ended = supervisor.wait();
     if let Ended::Signal(signal) = ended {
         log::info!("{signal}: ending; requests in hand are finished");
     }
     let deadline = shutdown_deadline();
-    // The flag first: whoever wakes, or finishes a request, then ends. The door, so that nobody new
-    // comes; those that wait for a request; those that have one; and the workers behind them.
+    // The flag first: whoever wakes, or finishes a request, then ends. No new connections; those
+    // without a request end, then those with one; then the workers behind them.
     stop.raise();
-    door::close(&listener);
-    gate.dismiss_idle();
-    let mut all_ended = crew.wait(deadline);
-    for _ in 0..workers {
-        pool.wake();
-    }
+    door.close();
+    let mut all_ended = door.wait_empty(deadline);
+    workers.wake_all();
     all_ended &= supervisor.join(deadline);
     if !all_ended {
         log::warn!("a request did not end in time and is abandoned; its client repeats it");
     }
-    drop(folder);
     Ok(ended.into_result()?)
-}
-
-fn warn_of_weak_keys(clients: &[config::Client]) {
-    for client in clients.iter().filter(|client| client.weak_key) {
-        log::warn!(
-            "client {} has a key of fewer than {} characters; hint: `s3up-server keygen`",
-            client.name,
-            crate::limits::API_KEY_BYTES_ADVISED
-        );
-    }
 }
 
 /// As many lanes and connections as are wanted, or as the limit of open files allows.
@@ -186,34 +158,4 @@ fn open_store(config: &StoreConfig) -> Result<Box<dyn ObjectStore>, StoreError> 
             deadlines: Deadlines::default(),
         })?),
     })
-}
-
-fn listen(server: &config::Server) -> Result<TcpListener, ServerError> {
-    let named = format!("{}:{}", server.host, server.port);
-    let failed = |cause| ServerError::Listen { address: named.clone(), cause };
-    let address = (server.host.as_str(), server.port)
-        .to_socket_addrs()
-        .and_then(|mut addresses| {
-            addresses.next().ok_or_else(|| io::Error::other("the name has no address"))
-        })
-        .map_err(failed)?;
-    TcpListener::bind(address).map_err(failed)
-}
-
-/// Says how the server can be reached, and warns if it should not.
-fn announce(server: &config::Server, listener: &TcpListener) -> String {
-    let bound = match listener.local_addr() {
-        Ok(bound) => bound,
-        Err(error) => return format!("an address that cannot be told: {error}"),
-    };
-    if server.tls.is_some() {
-        return format!("https://{bound}");
-    }
-    if !bound.ip().is_loopback() {
-        log::warn!(
-            "{bound} is open to the network WITHOUT TLS: keys and files can be read on the way; \
-             hint: server.tls, or server.host: 127.0.0.1 behind a reverse proxy"
-        );
-    }
-    format!("http://{bound}")
 }

@@ -11,22 +11,79 @@
 
 use crate::exact::ExactReader;
 use crate::limits::UPLOAD_GRACE;
+use crate::limits::gate::SPARE_WORKERS;
 use crate::server::admitted::Admitted;
 use crate::server::handlers::{Handled, Handlers};
-use crate::server::lanes::Lanes;
 use crate::server::lanes::head::{self, field};
+use crate::server::lanes::{Folder, Lanes, Seal};
 use crate::server::reply::{ApiError, Reply};
-use crate::threads::{Interruptible, Stop, panic_message};
+use crate::threads::{Interruptible, Stop, Supervisor, panic_message};
 use crate::wire::ErrorCode;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use std::io::{self, Read};
-use std::os::unix::net::UnixListener;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use tiny_http::{Header, Request, Response, StatusCode};
 
+/// The workers cannot be started.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "cannot start the workers: {0}; hint: the folder for temporary files (TMPDIR) must be writable"
+)]
+pub struct WorkersError(#[from] io::Error);
+
+/// The workers and the lanes that lead to them.
+pub struct Workers {
+    pool: Arc<Pool>,
+    lanes: Arc<Lanes>,
+    count: usize,
+    /// Where the pool listens.
+    _folder: Folder,
+}
+
+impl Workers {
+    /// Starts the worker threads and the `lanes` thread, and opens `lanes` lanes.
+    pub fn start(
+        handlers: Handlers,
+        lanes: usize,
+        supervisor: &mut Supervisor,
+        stop: &Stop,
+    ) -> Result<Self, WorkersError> {
+        let (folder, listener) = Folder::create()?;
+        let seal = Seal::new().map_err(io::Error::other)?;
+        let count = lanes + SPARE_WORKERS;
+        let (lanes, replacer) = Lanes::new(folder.socket(), seal, lanes);
+        let pool = Arc::new(Pool {
+            http: tiny_http::Server::from_listener(listener, None).map_err(io::Error::other)?,
+            lanes: Arc::clone(&lanes),
+            handlers,
+            stop: stop.clone(),
+        });
+        for number in 0..count {
+            let pool = Arc::clone(&pool);
+            supervisor.spawn(format!("worker-{number}"), move || pool.run())?;
+        }
+        replacer.open_all()?;
+        let stop = stop.clone();
+        supervisor.spawn("lanes", move || replacer.run(&stop))?;
+        Ok(Self { pool, lanes, count, _folder: folder })
+    }
+
+    /// The lanes.
+    pub fn lanes(&self) -> Arc<Lanes> {
+        Arc::clone(&self.lanes)
+    }
+
+    /// Wakes all workers that wait for a request: call it once the program is ending.
+    pub fn wake_all(&self) {
+        for _ in 0..self.count {
+            self.pool.http.unblock();
+        }
+    }
+}
+
 /// What the workers share.
-pub struct Pool {
+struct Pool {
     http: tiny_http::Server,
     lanes: Arc<Lanes>,
     handlers: Handlers,
@@ -34,19 +91,8 @@ pub struct Pool {
 }
 
 impl Pool {
-    /// A pool that takes its requests from `listener`, at the other end of `lanes`.
-    pub fn new(
-        listener: UnixListener,
-        lanes: Arc<Lanes>,
-        handlers: Handlers,
-        stop: Stop,
-    ) -> io::Result<Arc<Self>> {
-        let http = tiny_http::Server::from_listener(listener, None).map_err(io::Error::other)?;
-        Ok(Arc::new(Self { http, lanes, handlers, stop }))
-    }
-
-    /// Serves requests until the program is ending and [`Pool::wake`] was called for this worker.
-    pub fn run(&self) {
+    /// Serves requests until the program is ending and [`Workers::wake_all`] was called.
+    fn run(&self) {
         while !self.stop.is_raised() {
             match self.http.recv() {
                 Ok(request) => self.serve(request),
@@ -58,11 +104,6 @@ impl Pool {
                 }
             }
         }
-    }
-
-    /// Wakes one worker that waits for a request.
-    pub fn wake(&self) {
-        self.http.unblock();
     }
 
     fn serve(&self, mut request: Request) {

@@ -183,8 +183,10 @@ impl Connection<'_> {
         let admitted = match admit(head, &gate.clients.current(), peer) {
             Ok(admitted) => admitted,
             Err(Refused { error, client }) => {
-                let error = self.slow_down(error, peer);
                 let line = Line { client: client.as_deref(), ..line };
+                if error.code == ErrorCode::Unauthorized {
+                    return self.refuse_stranger(line, error, keep_alive && bodiless);
+                }
                 return self.refuse(line, &error, keep_alive && bodiless);
             }
         };
@@ -207,19 +209,24 @@ impl Connection<'_> {
         next
     }
 
-    /// A peer that has no good key waits for its answer, the longer the more often it asks.
-    fn slow_down(&self, error: ApiError, peer: IpAddr) -> ApiError {
-        if error.code != ErrorCode::Unauthorized {
-            return error;
-        }
-        match self.gate.throttle().failed(peer, clock::monotonic()) {
+    /// Refuses a peer that has no good key: it waits for its answer, the longer the more often it
+    /// asks.
+    fn refuse_stranger(&mut self, line: Line<'_>, error: ApiError, keep_alive: bool) -> Next {
+        let verdict = self.gate.throttle().failed(line.peer, clock::monotonic());
+        match verdict {
             Verdict::Answer { delay } => {
                 self.gate.stop.wait(delay);
-                error
+                self.refuse(line, &error, keep_alive)
             }
-            Verdict::TooMany { .. } => {
+            Verdict::TooMany { delay, retry_after } => {
+                self.gate.stop.wait(delay);
                 let message = "too many requests from this address without a good API key";
-                ApiError::new(ErrorCode::TooManyRequests, message)
+                let error = ApiError::new(ErrorCode::TooManyRequests, message);
+                let mut reply = Reply::error(&error);
+                reply.headers.retain(|(name, _)| *name != "Retry-After");
+                let seconds = retry_after.as_secs() + 1;
+                reply.headers.push(("Retry-After", seconds.to_string()));
+                self.respond(line, reply, false, error.note())
             }
         }
     }

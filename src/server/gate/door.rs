@@ -12,36 +12,94 @@ use crate::limits::gate::{ACCEPT_PAUSE_FIRST, ACCEPT_PAUSE_MAX};
 use std::io;
 use std::net::{IpAddr, Shutdown, TcpListener, TcpStream};
 use std::sync::Arc;
+use std::time::Instant;
 
-/// Accepts connections until the program is ending and the listener was shut by [`close`].
-pub fn run(gate: &Arc<Gate>, listener: &TcpListener, crew: &Crew) {
-    let mut pause = ACCEPT_PAUSE_FIRST;
-    while !gate.stop.is_raised() {
-        match listener.accept() {
-            Ok((socket, address)) => {
-                pause = ACCEPT_PAUSE_FIRST;
-                welcome(gate, socket, address.ip(), crew);
-            }
-            Err(_) if gate.stop.is_raised() => return,
-            Err(error) if concerns_one(&error) => log::debug!("a connection was not made: {error}"),
-            Err(error) => {
-                log::error!(
-                    "cannot accept connections: {error}; trying again in {} ms; hint: at `too many \
-                     open files`, raise the limit or lower limits.connections",
-                    pause.as_millis()
-                );
-                gate.stop.wait(pause);
-                pause = (pause * 2).min(ACCEPT_PAUSE_MAX);
+/// The door. Copies are the same one.
+#[derive(Clone)]
+pub struct Door {
+    listener: Arc<TcpListener>,
+    gate: Arc<Gate>,
+    connections: Crew,
+}
+
+impl Door {
+    /// A door that leads from `listener` to `gate`; nobody is let in before [`Door::run`].
+    pub fn open(listener: TcpListener, gate: Arc<Gate>) -> Self {
+        Self { listener: Arc::new(listener), gate, connections: Crew::default() }
+    }
+
+    /// The listener.
+    pub fn listener(&self) -> &TcpListener {
+        &self.listener
+    }
+
+    /// Accepts connections until the program is ending and [`Door::close`] was called.
+    pub fn run(&self) {
+        let mut pause = ACCEPT_PAUSE_FIRST;
+        while !self.gate.stop.is_raised() {
+            match self.listener.accept() {
+                Ok((socket, address)) => {
+                    pause = ACCEPT_PAUSE_FIRST;
+                    self.welcome(socket, address.ip());
+                }
+                Err(_) if self.gate.stop.is_raised() => return,
+                Err(error) if concerns_one(&error) => {
+                    log::debug!("a connection was not made: {error}");
+                }
+                Err(error) => {
+                    log::error!(
+                        "cannot accept connections: {error}; trying again in {} ms; hint: at `too \
+                         many open files`, raise the limit or lower limits.connections",
+                        pause.as_millis()
+                    );
+                    self.gate.stop.wait(pause);
+                    pause = (pause * 2).min(ACCEPT_PAUSE_MAX);
+                }
             }
         }
     }
-}
 
-/// Wakes the loop, which then sees that the program is ending.
-pub fn close(listener: &TcpListener) {
-    // Linux ends a blocked `accept` by it.
-    if let Err(error) = rustix::net::shutdown(listener, rustix::net::Shutdown::Both) {
-        log::debug!("cannot shut the listener: {error}");
+    /// Lets nobody in any more, and sends away who waits without a request. Call it once the
+    /// program is ending.
+    pub fn close(&self) {
+        // Linux ends a blocked `accept` by it.
+        if let Err(error) = rustix::net::shutdown(&*self.listener, rustix::net::Shutdown::Both) {
+            log::debug!("cannot shut the listener: {error}");
+        }
+        self.gate.dismiss_idle();
+    }
+
+    /// Waits until the last connection has ended, at most until `deadline`; `false` if some have not.
+    pub fn wait_empty(&self, deadline: Instant) -> bool {
+        self.connections.wait(deadline)
+    }
+
+    fn welcome(&self, socket: TcpStream, address: IpAddr) {
+        let gate = &self.gate;
+        let address = address.to_canonical();
+        let socket = Arc::new(socket);
+        let trusted = gate.trusted_proxies.iter().any(|network| network.contains(&address));
+        let entry = gate.census().enter(address, trusted, Arc::clone(&socket));
+        let (id, vestibule, evicted) = match entry {
+            Entry::Welcome { id, evicted } => (id, false, evicted),
+            Entry::Vestibule { id, evicted } => (id, true, evicted),
+            Entry::Refused(_) => return log::debug!("{address}: no room, turned away"),
+        };
+        if let Some(evicted) = evicted {
+            // Its thread wakes and ends.
+            let _ = evicted.shutdown(Shutdown::Both);
+        }
+        let visitor = Visitor { id, address, socket, vestibule };
+        let inside = Arc::clone(gate);
+        let stay = Stay { gate: Arc::clone(gate), id };
+        let begun = self.connections.spawn("connection", move || {
+            let _stay = stay;
+            serve(&inside, visitor);
+        });
+        if let Err(error) = begun {
+            log::error!("no thread for a connection: {error}; hint: lower limits.connections");
+            gate.stop.wait(ACCEPT_PAUSE_FIRST);
+        }
     }
 }
 
@@ -53,33 +111,6 @@ fn concerns_one(error: &io::Error) -> bool {
             | io::ErrorKind::ConnectionReset
             | io::ErrorKind::Interrupted
     )
-}
-
-fn welcome(gate: &Arc<Gate>, socket: TcpStream, address: IpAddr, crew: &Crew) {
-    let address = address.to_canonical();
-    let socket = Arc::new(socket);
-    let trusted = gate.trusted_proxies.iter().any(|network| network.contains(&address));
-    let entry = gate.census().enter(address, trusted, Arc::clone(&socket));
-    let (id, vestibule, evicted) = match entry {
-        Entry::Welcome { id, evicted } => (id, false, evicted),
-        Entry::Vestibule { id, evicted } => (id, true, evicted),
-        Entry::Refused(_) => return log::debug!("{address}: no room, turned away"),
-    };
-    if let Some(evicted) = evicted {
-        // Its thread wakes and ends.
-        let _ = evicted.shutdown(Shutdown::Both);
-    }
-    let visitor = Visitor { id, address, socket, vestibule };
-    let inside = Arc::clone(gate);
-    let stay = Stay { gate: Arc::clone(gate), id };
-    let begun = crew.spawn("connection", move || {
-        let _stay = stay;
-        serve(&inside, visitor);
-    });
-    if let Err(error) = begun {
-        log::error!("no thread for a connection: {error}; hint: lower limits.connections");
-        gate.stop.wait(ACCEPT_PAUSE_FIRST);
-    }
 }
 
 /// A place in the census, given up however the connection ends.

@@ -1,0 +1,41 @@
+//! The address that the server listens on.
+//!
+//! Runs on the main thread, at start.
+
+use crate::server::config::Server;
+use std::io;
+use std::net::{TcpListener, ToSocketAddrs as _};
+
+/// The address cannot be listened on.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot listen on {address}: {cause}; hint: see server.host and server.port")]
+pub struct ListenError {
+    /// The address.
+    pub address: String,
+    /// What the system answered.
+    pub cause: io::Error,
+}
+
+/// Listens where the configuration says.
+pub fn listen(server: &Server) -> Result<TcpListener, ListenError> {
+    let address = format!("{}:{}", server.host, server.port);
+    let addresses = (server.host.as_str(), server.port).to_socket_addrs();
+    let first = addresses.and_then(|mut addresses| {
+        addresses.next().ok_or_else(|| io::Error::other("the name has no address"))
+    });
+    first.and_then(TcpListener::bind).map_err(|cause| ListenError { address, cause })
+}
+
+/// Says how the server can be reached, and warns if it should not be.
+pub fn announce(server: &Server, listener: &TcpListener) -> io::Result<()> {
+    let bound = listener.local_addr()?;
+    if server.tls.is_none() && !bound.ip().is_loopback() {
+        log::warn!(
+            "{bound} is open to the network WITHOUT TLS: keys and files can be read on the way; \
+             hint: server.tls, or server.host: 127.0.0.1 behind a reverse proxy"
+        );
+    }
+    let scheme = if server.tls.is_some() { "https" } else { "http" };
+    log::info!("listening on {scheme}://{bound}");
+    Ok(())
+}
