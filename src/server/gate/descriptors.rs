@@ -4,8 +4,7 @@
 //! Running out of descriptors would not end the server, but it would hit whoever comes next: the
 //! store's connection as well as a peer's. So the gate takes no more than its share.
 
-use crate::limits::VESTIBULE_CONNECTIONS;
-use crate::limits::gate::{DESCRIPTORS_PER_LANE, DESCRIPTORS_RESERVED};
+use crate::limits::gate::{DESCRIPTORS_PER_LANE, DESCRIPTORS_RESERVED, VESTIBULE_CONNECTIONS};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// What there is room for.

@@ -23,7 +23,7 @@
 #[cfg(test)]
 mod tests;
 
-use crate::limits::VESTIBULE_CONNECTIONS;
+use crate::limits::gate::VESTIBULE_CONNECTIONS;
 use crate::server::gate::peer::PeerGroup;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
@@ -120,11 +120,12 @@ struct Peer {
 }
 
 impl<H> Census<H> {
-    /// An empty house, with a vestibule of [`VESTIBULE_CONNECTIONS`].
+    /// An empty house. Its vestibule has [`VESTIBULE_CONNECTIONS`] places, or a quarter of the
+    /// house's where that is less.
     pub fn new(limits: CensusLimits) -> Self {
         Self {
             limits,
-            vestibule: VESTIBULE_CONNECTIONS,
+            vestibule: VESTIBULE_CONNECTIONS.min(limits.connections / 4),
             next: 0,
             guests: BTreeMap::new(),
             counts: Counts::default(),
