@@ -21,7 +21,7 @@ use crate::wire::ErrorCode;
 use std::io;
 use std::net::{IpAddr, TcpStream};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Room for a head, grown by this much at a time: most fit at once.
 const HEAD_ROOM_BYTES: usize = 4096;
@@ -190,10 +190,12 @@ impl Connection<'_> {
                 return self.refuse(line, &error, keep_alive && bodiless);
             }
         };
-        if admitted.client.is_some() {
-            gate.census().prove(self.visitor.id);
+        let client = admitted.client.as_ref().map(|client| client.name.as_str());
+        let line = Line { client, ..line };
+        if !self.begin_exchange(client.is_some()) {
+            line.write(None, "shown out for another");
+            return Next::Cut;
         }
-        gate.census().set_busy(self.visitor.id, true);
         let exchange = Exchange {
             gate,
             stream: &mut self.stream,
@@ -204,9 +206,15 @@ impl Connection<'_> {
         };
         let Ending { status, note, next } = exchange.run();
         gate.census().set_busy(self.visitor.id, false);
-        let client = admitted.client.as_ref().map(|client| client.name.as_str());
-        Line { client, ..line }.write(status, &note);
+        line.write(status, &note);
         next
+    }
+
+    /// Notes that an exchange begins, of a peer with a good key or of anybody; `false` if the
+    /// connection had to make room a moment ago.
+    fn begin_exchange(&self, proven: bool) -> bool {
+        let mut census = self.gate.census();
+        (!proven || census.prove(self.visitor.id)) && census.set_busy(self.visitor.id, true)
     }
 
     /// Refuses a peer that has no good key: it waits for its answer, the longer the more often it
@@ -215,11 +223,11 @@ impl Connection<'_> {
         let verdict = self.gate.throttle().failed(line.peer, clock::monotonic());
         match verdict {
             Verdict::Answer { delay } => {
-                self.gate.stop.wait(delay);
+                self.keep_waiting(delay);
                 self.refuse(line, &error, keep_alive)
             }
             Verdict::TooMany { delay, retry_after } => {
-                self.gate.stop.wait(delay);
+                self.keep_waiting(delay);
                 let message = "too many requests from this address without a good API key";
                 let error = ApiError::new(ErrorCode::TooManyRequests, message);
                 let mut reply = Reply::error(&error);
@@ -229,6 +237,12 @@ impl Connection<'_> {
                 self.respond(line, reply, false, error.note())
             }
         }
+    }
+
+    /// Does nothing for a while, or until the connection ends: who is shown out must not stay.
+    fn keep_waiting(&self, delay: Duration) {
+        // Whether it has ended shows when the answer is sent.
+        let _ = self.stream.wait(For::Ending, clock::monotonic() + delay);
     }
 
     /// Refuses bytes that are no request.

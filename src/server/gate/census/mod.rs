@@ -135,6 +135,11 @@ impl<H> Census<H> {
         }
     }
 
+    /// Most connections there can be in all, in the house and in the vestibule.
+    pub fn capacity(&self) -> usize {
+        self.limits.connections + self.vestibule
+    }
+
     /// Takes a new connection in, as a stranger that is not busy. `peer` is the address of its
     /// socket; `trusted` says that this is a trusted proxy.
     pub fn enter(&mut self, peer: IpAddr, trusted: bool, handle: H) -> Entry<H> {
