@@ -65,6 +65,10 @@ struct Line<'l> {
 
 /// Serves a connection until one side ends it.
 pub(super) fn serve(gate: &Gate, visitor: Visitor) {
+    if gate.stop.is_raised() {
+        // It came while the door was being closed, and may have missed that it is dismissed.
+        return;
+    }
     let tls = gate.certificates.as_ref().map(|certificates| certificates.current());
     let mut stream = match Stream::new(Arc::clone(&visitor.socket), tls) {
         Ok(stream) => stream,

@@ -75,8 +75,12 @@ impl Door {
     }
 
     /// Waits until the last connection has ended, at most until `deadline`; `false` if some have not.
-    pub fn wait_empty(&self, deadline: Instant) -> bool {
-        self.connections.wait(deadline)
+    /// Bodies that still come in after `grace` are broken off.
+    pub fn wait_empty(&self, grace: Instant, deadline: Instant) -> bool {
+        self.connections.wait(grace.min(deadline)) || {
+            self.gate.break_off_bodies();
+            self.connections.wait(deadline)
+        }
     }
 
     /// Waits for connections that were shown out, if they are many: their threads have to wake and

@@ -206,6 +206,11 @@ impl<H> Census<H> {
         self.guests.values().filter(|guest| !guest.busy).map(|guest| &guest.handle)
     }
 
+    /// The handles of all connections, in the order they came.
+    pub fn handles(&self) -> impl Iterator<Item = &H> {
+        self.guests.values().map(|guest| &guest.handle)
+    }
+
     /// How many connections there are of each kind.
     pub fn counts(&self) -> Counts {
         self.counts
