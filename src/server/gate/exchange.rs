@@ -14,6 +14,7 @@ use crate::limits::gate::{CHUNK_BYTES, LANE_WAIT, SMALL_BODY_BYTES, WORKER_SILEN
 use crate::server::admitted::Admitted;
 use crate::server::lanes::{Answer, Lane, Loan, Need, Written, head};
 use crate::server::reply::ApiError;
+use crate::server::route::Route;
 use crate::wire::ErrorCode;
 use std::io;
 use std::time::Instant;
@@ -125,15 +126,26 @@ impl<'e> Exchange<'e> {
                 self.say_continue()?;
                 let body = Body::new(self.stream, self.received, length, self.gate.pace());
                 let chunks = body.read_whole()?;
-                self.ask_at_once(&chunks)
+                self.ask_at_once(&chunks, Need::Short)
             }
-            None => self.ask_at_once(&[]),
+            None => self.ask_at_once(&[], self.need()),
+        }
+    }
+
+    /// How long a request without a body holds its lane.
+    fn need(&self) -> Need {
+        match self.request.route {
+            // Until the peer has taken the file, which may be as slow as a large upload.
+            Route::Download(_) if !self.request.head_only => Need::Long,
+            // Anybody may ask, and as often as they like.
+            _ if self.request.client.is_none() => Need::Long,
+            _ => Need::Short,
         }
     }
 
     /// Sends what is there, body and all, and waits for the answer.
-    fn ask_at_once(&mut self, chunks: &[u8]) -> Result<Answered<'e>, Trouble> {
-        let (mut lane, loan) = self.borrow(Need::Short)?;
+    fn ask_at_once(&mut self, chunks: &[u8], need: Need) -> Result<Answered<'e>, Trouble> {
+        let (mut lane, loan) = self.borrow(need)?;
         let mut message = head::write(self.request, loan.exchange(), self.gate.lanes.seal());
         message.extend_from_slice(chunks);
         let written = lane.write(&message, worker_deadline()).map_err(Trouble::Lane)?;

@@ -5,8 +5,8 @@
 //! proven by a round trip before it counts: `tiny_http` may leave a connection without a thread when
 //! several come at once.
 //!
-//! Large uploads never hold the last [`Lanes::reserve`] lanes, so that everything that is short finds
-//! one. Nothing here waits without a deadline.
+//! What takes as long as a peer likes, such as a large upload or a download, never holds the last
+//! [`Lanes::reserve`] lanes, so that everything that is short finds one. Nothing here waits without a deadline.
 
 mod answer;
 mod folder;
@@ -40,7 +40,7 @@ use std::time::{Duration, Instant};
 pub enum Need {
     /// As long as the server itself takes: all that is sent is at hand.
     Short,
-    /// As long as a peer takes to send a large body.
+    /// As long as a peer takes to send a large body, or to take one; or nobody with a key asks.
     Long,
 }
 
@@ -80,7 +80,8 @@ impl Lanes {
         let lanes = Arc::new(Self {
             socket,
             seal,
-            reserve: (count / 4).min(LANES_RESERVED_MAX),
+            // Of two, one: what is short must always find a lane.
+            reserve: (count / 4).clamp(1, LANES_RESERVED_MAX).min(count.saturating_sub(1)),
             free: Mutex::default(),
             any: Condvar::new(),
             beyond_reserve: Condvar::new(),
@@ -100,7 +101,7 @@ impl Lanes {
         &self.seal
     }
 
-    /// How many lanes large uploads leave to others.
+    /// How many lanes [`Need::Long`] leaves to [`Need::Short`].
     pub fn reserve(&self) -> usize {
         self.reserve
     }
