@@ -171,11 +171,22 @@ impl Connection<'_> {
         let forwarded_for = head.forwarded_for.as_deref();
         let peer =
             forwarded::client_address(self.visitor.address, forwarded_for, &gate.trusted_proxies);
+        let line = Line { peer, client: None, request: Some(head), started };
+        if !gate.census().set_busy(self.visitor.id, true) {
+            line.write(None, "shown out to make room for others");
+            return Next::Cut;
+        }
+        let next = self.answer_busily(head, line);
+        gate.census().set_busy(self.visitor.id, false);
+        next
+    }
+
+    fn answer_busily(&mut self, head: &Head, line: Line<'_>) -> Next {
+        let gate = self.gate;
         let keep_alive = head.keep_alive
             && !self.visitor.vestibule
             && self.served < REQUESTS_PER_CONNECTION_MAX
             && !gate.stop.is_raised();
-        let line = Line { peer, client: None, request: Some(head), started };
         let bodiless = head.content_length.is_none_or(|length| length == 0);
         if bodiless && matches!(route(&head.method, &head.target), Ok(Route::Health)) {
             return self.respond(line, health(), keep_alive, String::new());
@@ -184,7 +195,7 @@ impl Connection<'_> {
             let message = "the server has as many connections as it can; try again later";
             return self.refuse(line, &ApiError::new(ErrorCode::Unavailable, message), false);
         }
-        let admitted = match admit(head, &gate.clients.current(), peer) {
+        let admitted = match admit(head, &gate.clients.current(), line.peer) {
             Ok(admitted) => admitted,
             Err(Refused { error, client }) => {
                 let line = Line { client: client.as_deref(), ..line };
@@ -195,10 +206,8 @@ impl Connection<'_> {
             }
         };
         let client = admitted.client.as_ref().map(|client| client.name.as_str());
-        let line = Line { client, ..line };
-        if !self.begin_exchange(client.is_some()) {
-            line.write(None, "shown out for another");
-            return Next::Cut;
+        if client.is_some() {
+            gate.census().prove(self.visitor.id);
         }
         let exchange = Exchange {
             gate,
@@ -209,29 +218,19 @@ impl Connection<'_> {
             keep_alive,
         };
         let Ending { status, note, next } = exchange.run();
-        gate.census().set_busy(self.visitor.id, false);
-        line.write(status, &note);
+        Line { client, ..line }.write(status, &note);
         next
-    }
-
-    /// Notes that an exchange begins, of a peer with a good key or of anybody; `false` if the
-    /// connection had to make room a moment ago.
-    fn begin_exchange(&self, proven: bool) -> bool {
-        let mut census = self.gate.census();
-        (!proven || census.prove(self.visitor.id)) && census.set_busy(self.visitor.id, true)
     }
 
     /// Refuses a peer that has no good key: it waits for its answer, the longer the more often it
     /// asks.
     fn refuse_stranger(&mut self, line: Line<'_>, error: ApiError, keep_alive: bool) -> Next {
         let verdict = self.gate.throttle().failed(line.peer, clock::monotonic());
+        let (Verdict::Answer { delay } | Verdict::TooMany { delay, .. }) = verdict;
+        self.keep_waiting(delay);
         match verdict {
-            Verdict::Answer { delay } => {
-                self.keep_waiting(delay);
-                self.refuse(line, &error, keep_alive)
-            }
-            Verdict::TooMany { delay, retry_after } => {
-                self.keep_waiting(delay);
+            Verdict::Answer { .. } => self.refuse(line, &error, keep_alive),
+            Verdict::TooMany { retry_after, .. } => {
                 let message = "too many requests from this address without a good API key";
                 let error = ApiError::new(ErrorCode::TooManyRequests, message);
                 let mut reply = Reply::error(&error);
@@ -243,8 +242,13 @@ impl Connection<'_> {
         }
     }
 
-    /// Does nothing for a while, or until the connection ends: who is shown out must not stay.
+    /// Does nothing for a while, or until the connection ends: who waits here makes room if it is
+    /// needed.
     fn keep_waiting(&self, delay: Duration) {
+        if delay.is_zero() {
+            return;
+        }
+        self.gate.census().set_busy(self.visitor.id, false);
         // Whether it has ended shows when the answer is sent.
         let _ = self.stream.wait(For::Ending, clock::monotonic() + delay);
     }

@@ -39,6 +39,12 @@ pub struct CensusLimits {
     pub strangers: usize,
 }
 
+/// Places in the vestibule of a house for so many connections: [`VESTIBULE_CONNECTIONS`], or a
+/// quarter of the house's where that is less.
+pub fn vestibule_places(connections: usize) -> usize {
+    VESTIBULE_CONNECTIONS.min(connections / 4)
+}
+
 /// Names a connection; never used again. The earlier one came, the smaller its id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ConnectionId(u64);
@@ -120,12 +126,11 @@ struct Peer {
 }
 
 impl<H> Census<H> {
-    /// An empty house. Its vestibule has [`VESTIBULE_CONNECTIONS`] places, or a quarter of the
-    /// house's where that is less.
+    /// An empty house.
     pub fn new(limits: CensusLimits) -> Self {
         Self {
             limits,
-            vestibule: VESTIBULE_CONNECTIONS.min(limits.connections / 4),
+            vestibule: vestibule_places(limits.connections),
             next: 0,
             guests: BTreeMap::new(),
             counts: Counts::default(),
