@@ -11,6 +11,7 @@ pub(crate) mod scene;
 pub(crate) mod scripted_server;
 pub(crate) mod server;
 pub(crate) mod slot;
+pub(crate) mod vitals;
 pub(crate) mod waiting;
 
 use s3up::remote_path::{RemotePath, RemotePrefix};

@@ -3,6 +3,7 @@
 use super::bucket::{self, Bucket, Kind};
 use super::daemon::{Daemon, SERVER};
 use super::slot::Slot;
+use super::vitals::Vitals;
 use std::net::TcpListener;
 use std::ops::{Deref, DerefMut};
 use std::path::{Path, PathBuf};
@@ -84,7 +85,12 @@ impl Server {
         let file = self.folder.path().join("server.yaml");
         std::fs::write(&file, self.yaml()).unwrap();
         let arguments = [Path::new("-c"), &file];
-        self.slot.insert(Daemon::start(SERVER, &arguments, &self.environment));
+        // A folder of its own for temporary files, so that what is left there can be seen.
+        let temporary = self.folder.path().join("tmp");
+        std::fs::create_dir_all(&temporary).unwrap();
+        let mut environment = self.environment.clone();
+        environment.push(("TMPDIR", temporary.to_str().unwrap()));
+        self.slot.insert(Daemon::start(SERVER, &arguments, &environment));
     }
 
     fn yaml(&self) -> String {
@@ -112,6 +118,12 @@ impl Server {
     #[track_caller]
     pub(crate) fn listening_port(&self) -> u16 {
         listening_port(self.daemon())
+    }
+
+    /// What the running server holds now.
+    #[track_caller]
+    pub(crate) fn vitals(&self) -> Vitals {
+        Vitals::of(self.daemon().pid())
     }
 
     /// How many uploads were stored, by those before, too.
