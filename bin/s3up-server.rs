@@ -11,7 +11,7 @@ use std::process::ExitCode;
 /// credentials.
 ///
 /// Runs until SIGTERM or SIGINT. What it does is logged to standard error; RUST_LOG=s3up=debug
-/// says more.
+/// says more. Clients and certificate are read again when their files change, and on SIGHUP.
 #[derive(FromArgs)]
 #[argh(note = "Examples:\n  s3up-server keygen\n  s3up-server -c /etc/s3up/server.yaml")]
 struct Arguments {
@@ -64,5 +64,5 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
     let file = program::required_config(arguments.config, "s3up-server -c /etc/s3up/server.yaml")?;
     let config = program::read_config(&file, server::config::parse)?;
     program::start_log();
-    server::run(config).map_err(Failure::run)
+    server::run(file, config).map_err(Failure::run)
 }

@@ -28,6 +28,10 @@ pub const API_KEY_BYTES_MAX: usize = 512;
 /// Largest configuration file, in bytes.
 pub const CONFIG_BYTES_MAX: u64 = 1024 * 1024;
 
+/// Between two looks at `server.yaml` and the certificate. What is seen to have changed is read at
+/// the next look, if it has come to rest.
+pub const RELOAD_LOOK_EVERY: Duration = Duration::from_secs(5);
+
 /// Largest PEM file with a certificate chain or a private key, in bytes: chains have a few thousand.
 pub const PEM_BYTES_MAX: u64 = 256 * 1024;
 
@@ -145,7 +149,7 @@ pub mod gate {
     pub const LANES_RESERVED_MAX: usize = 8;
     /// Workers beyond one for each lane, so that a new lane can be proven while others are busy.
     pub const SPARE_WORKERS: usize = 4;
-    /// STUB
+    /// Most small bodies in flight, each up to [`SMALL_BODY_BYTES`] in memory: 128 MiB in all.
     pub const SMALL_BODIES_MAX: usize = 512;
     /// How long a new lane's round trip may take: no work is in it.
     pub const LANE_PROOF: Duration = Duration::from_secs(5);
@@ -163,36 +167,30 @@ pub mod gate {
     pub const ACCEPT_PAUSE_FIRST: Duration = Duration::from_millis(10);
     /// ... up to this one.
     pub const ACCEPT_PAUSE_MAX: Duration = Duration::from_secs(1);
+    /// Most connections that are taken in when the house is full, beside those the configuration
+    /// allows. Only health is answered there; a few monitors and those who need to be told 503 have
+    /// to fit.
+    pub const VESTIBULE_CONNECTIONS: usize = 32;
+    /// Failed authentications a peer may have on its account before its answers are slowed: a host
+    /// that is set up wrong tries once a minute, and its operator a few times by hand.
+    pub const AUTH_FAILURES_FREE: u32 = 10;
+    /// Failed authentications a peer may have on its account before it is told 429.
+    pub const AUTH_FAILURES_MAX: u32 = 30;
+    /// How long it takes until one failed authentication is forgotten: a full account takes five
+    /// minutes.
+    pub const AUTH_FAILURE_AGE: Duration = Duration::from_secs(10);
+    /// Delay of the first slowed answer to a failed authentication; it doubles with each further one.
+    pub const AUTH_DELAY_FIRST: Duration = Duration::from_millis(250);
+    /// Longest delay of an answer to a failed authentication.
+    pub const AUTH_DELAY_MAX: Duration = Duration::from_secs(2);
+    /// Most peers whose failed authentications are remembered: below 1 MB of memory.
+    pub const AUTH_PEERS_MAX: usize = 4096;
     /// Descriptors that the server needs for itself: log, database, listeners, folders.
     pub const DESCRIPTORS_RESERVED: u64 = 32;
     /// Descriptors of one lane and its worker: three for the lane's two ends, the connection to
     /// S3 or the files of a folder, and some for what is being replaced.
     pub const DESCRIPTORS_PER_LANE: u64 = 8;
 }
-// The gate.
-
-/// Most connections that are taken in when the house is full, beside those the configuration allows.
-/// Only health is answered there; a few monitors and those who need to be told 503 have to fit.
-pub const VESTIBULE_CONNECTIONS: usize = 32;
-
-/// Failed authentications a peer may have on its account before its answers are slowed: a host that
-/// is set up wrong tries once a minute, and its operator a few times by hand.
-pub const AUTH_FAILURES_FREE: u32 = 10;
-
-/// Failed authentications a peer may have on its account before it is told 429.
-pub const AUTH_FAILURES_MAX: u32 = 30;
-
-/// How long it takes until one failed authentication is forgotten: a full account takes 5 minutes.
-pub const AUTH_FAILURE_AGE: Duration = Duration::from_secs(10);
-
-/// Delay of the first slowed answer to a failed authentication; it doubles with each further one.
-pub const AUTH_DELAY_FIRST: Duration = Duration::from_millis(250);
-
-/// Longest delay of an answer to a failed authentication.
-pub const AUTH_DELAY_MAX: Duration = Duration::from_secs(2);
-
-/// Most peers whose failed authentications are remembered: below 1 MB of memory.
-pub const AUTH_PEERS_MAX: usize = 4096;
 
 /// Deadlines of one HTTP request, as the client and the store keep them.
 pub mod http {
@@ -221,7 +219,7 @@ const _: () = assert!(
 );
 const _: () = assert!(UPLOAD_GRACE.as_secs() < SHUTDOWN_MAX.as_secs());
 const _: () = assert!(FIELD_BYTES_MAX >= KEY_BYTES_MAX);
-const _: () = assert!(AUTH_FAILURES_FREE < AUTH_FAILURES_MAX);
+const _: () = assert!(gate::AUTH_FAILURES_FREE < gate::AUTH_FAILURES_MAX);
 const _: () = assert!(
     COPY_BUFFER_BYTES >= 2 * (PART_HEAD_BYTES_MAX + BOUNDARY_BYTES_MAX + BOUNDARY_BLANKS_MAX),
     "a part's head and the line before it are read in one buffer"

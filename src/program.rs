@@ -1,6 +1,6 @@
 //! What the two programs' `main` functions share: arguments, configuration file, log, exit code.
 //!
-//! Runs on the main thread before anything else. Exit codes: 0 all is well, 1 it could not run or
+//! Runs on the main thread before anything else; only [`load_config`] may be called later, too. Exit codes: 0 all is well, 1 it could not run or
 //! had to end, 2 the command line or the configuration is wrong (then restarting does not help).
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program speaks to its terminal")]
 
@@ -71,17 +71,25 @@ pub fn required_config(config: Option<PathBuf>, example: &str) -> Result<PathBuf
     config.ok_or_else(|| Failure::usage(format!("no configuration file; such as: {example}")))
 }
 
-/// Reads a configuration file with the parser for it.
+/// Reads the configuration file that a program begins with.
 pub fn read_config<T>(
     file: &Path,
     parse: impl FnOnce(&str, &str, Environment<'_>) -> Result<T, ConfigError>,
 ) -> Result<T, Failure> {
+    load_config(file, parse).map_err(Failure::usage)
+}
+
+/// Reads a configuration file with the parser for it. Its variables are the process's.
+pub fn load_config<T>(
+    file: &Path,
+    parse: impl FnOnce(&str, &str, Environment<'_>) -> Result<T, ConfigError>,
+) -> Result<T, ConfigError> {
     let name = file.display().to_string();
     let text = read_text(file).map_err(|error| {
         let hint = "hint: name a readable YAML file by -c";
-        Failure::usage(ConfigError::whole_file(&name, format!("cannot read it: {error}; {hint}")))
+        ConfigError::whole_file(&name, format!("cannot read it: {error}; {hint}"))
     })?;
-    parse(&name, &text, &|variable| std::env::var(variable).ok()).map_err(Failure::usage)
+    parse(&name, &text, &|variable| std::env::var(variable).ok())
 }
 
 fn read_text(file: &Path) -> io::Result<String> {

@@ -22,6 +22,7 @@ mod pair_signals;
 mod pair_start;
 mod programs;
 mod programs_config;
+mod server_reload;
 mod store_contract;
 mod store_directory;
 mod store_s3;

@@ -4,6 +4,7 @@
 //! request keeps the client it was admitted with, whatever the list says later. It does no I/O and
 //! knows nothing of the file that the list comes from.
 
+use crate::limits::API_KEY_BYTES_ADVISED;
 use crate::server::auth::Keyring;
 use crate::server::config::Client;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -30,6 +31,17 @@ impl Clients {
     pub fn replace(&self, clients: Vec<Client>) {
         let keyring = Arc::new(Keyring::new(clients));
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = keyring;
+    }
+}
+
+/// Tells the operator which of these have a key that is shorter than advised.
+pub fn warn_of_weak_keys<'c>(clients: impl IntoIterator<Item = &'c Client>) {
+    for client in clients.into_iter().filter(|client| client.weak_key) {
+        log::warn!(
+            "client {} has a key of fewer than {API_KEY_BYTES_ADVISED} characters; hint: \
+             `s3up-server keygen`",
+            client.name
+        );
     }
 }
 

@@ -16,13 +16,14 @@ pub mod listen;
 pub mod multipart;
 pub mod poll;
 pub mod range;
+pub mod reload;
 pub mod reply;
 pub mod route;
 pub mod store;
 pub mod workers;
 
-use crate::threads::{Died, Ended, StopSource, Supervisor, shutdown_deadline};
-use clients::Clients;
+use crate::threads::{Died, Ended, StopSource, Supervisor, hangups, shutdown_deadline};
+use clients::{Clients, warn_of_weak_keys};
 use config::{Config, Limits, StoreConfig};
 use gate::certificate::{CertificateError, Certificates};
 use gate::descriptors::{self, Room};
@@ -30,7 +31,9 @@ use gate::door::Door;
 use gate::{Gate, Parts};
 use handlers::Handlers;
 use listen::ListenError;
+use reload::Reload;
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 use store::directory::DirectoryStore;
 use store::s3::{Deadlines, S3Settings, S3Store};
@@ -66,9 +69,11 @@ pub enum ServerError {
     Died(#[from] Died),
 }
 
-/// Runs the server until a signal ends it.
-pub fn run(config: Config) -> Result<(), ServerError> {
+/// Runs the server until a signal ends it. `file` is what `config` was read from; it is read again
+/// on SIGHUP and when it changes.
+pub fn run(file: PathBuf, config: Config) -> Result<(), ServerError> {
     let mut supervisor = Supervisor::new()?;
+    let hangups = hangups()?;
     let mut stop = StopSource::default();
     let store = open_store(&config.store)?;
     log::info!("s3up-server {} stores in {}", env!("CARGO_PKG_VERSION"), store.describe());
@@ -78,15 +83,17 @@ pub fn run(config: Config) -> Result<(), ServerError> {
         Err(error) => log::error!("the store is not ready, uploads fail until it is: {error}"),
     }
     warn_of_weak_keys(&config.clients);
-    let certificates = config.server.tls.as_ref().map(Certificates::load).transpose()?;
+    let certificates =
+        config.server.tls.as_ref().map(Certificates::load).transpose()?.map(Arc::new);
+    let clients = Arc::new(Clients::new(config.clients.clone()));
     let room = find_room(&config)?;
     let listener = listen::listen(&config.server)?;
 
-    let handlers = Handlers::new(config.path_prefix, store);
+    let handlers = Handlers::new(config.path_prefix.clone(), store);
     let workers = Workers::start(handlers, room.lanes, &mut supervisor, &stop.stop())?;
     let gate = Gate::new(Parts {
-        clients: Arc::new(Clients::new(config.clients)),
-        certificates: certificates.map(Arc::new),
+        clients: Arc::clone(&clients),
+        certificates: certificates.clone(),
         trusted_proxies: config.server.trusted_proxies.clone(),
         limits: Limits { connections: room.connections, ..config.limits },
         lanes: workers.lanes(),
@@ -96,6 +103,9 @@ pub fn run(config: Config) -> Result<(), ServerError> {
     let accepting = door.clone();
     supervisor.spawn("door", move || accepting.run())?;
     listen::announce(&config.server, door.listener())?;
+    let reload = Reload { file, config, clients, certificates };
+    let stopped = stop.stop();
+    supervisor.spawn("reload", move || reload.run(stopped, hangups))?;
 
     let ended = supervisor.wait();
     if let Ended::Signal(signal) = ended {
@@ -113,16 +123,6 @@ pub fn run(config: Config) -> Result<(), ServerError> {
         log::warn!("a request did not end in time and is abandoned; its client repeats it");
     }
     Ok(ended.into_result()?)
-}
-
-fn warn_of_weak_keys(clients: &[config::Client]) {
-    for client in clients.iter().filter(|client| client.weak_key) {
-        log::warn!(
-            "client {} has a key of fewer than {} characters; hint: `s3up-server keygen`",
-            client.name,
-            crate::limits::API_KEY_BYTES_ADVISED
-        );
-    }
 }
 
 /// As many lanes and connections as are wanted, or as the limit of open files allows.

@@ -16,7 +16,8 @@ pub(crate) const EU_KEY: &str = "sk_test_0123456789abcdef0123456789abcdef-eu";
 /// What the log says of an upload that was stored.
 pub(crate) const STORED: &str = "\"/upload\" 200";
 
-/// A server: running, or ready to be started (again).
+/// A server: running, or ready to be started (again). What its file says can be changed at any time,
+/// and is written at the next start, or by [`Server::configure`].
 pub(crate) struct Server {
     folder: TempDir,
     pub(crate) bucket: Bucket,
@@ -27,6 +28,8 @@ pub(crate) struct Server {
     pub(crate) workers: usize,
     /// The section `limits`, as it stands in the file: empty for the defaults.
     pub(crate) limits: String,
+    /// Name and key of each client.
+    pub(crate) clients: Vec<(&'static str, &'static str)>,
     pub(crate) max_file_size_mb: u64,
     pub(crate) allow_download: bool,
     pub(crate) environment: Vec<(&'static str, &'static str)>,
@@ -59,6 +62,7 @@ impl Server {
             tls: "{ enabled: false }",
             workers: 16,
             limits: String::new(),
+            clients: vec![("web", WEB_KEY), ("web-eu", EU_KEY)],
             max_file_size_mb: 100,
             allow_download: true,
             environment: bucket::environment().to_vec(),
@@ -82,8 +86,7 @@ impl Server {
 
     /// Starts it.
     pub(crate) fn launch(&mut self) {
-        let file = self.folder.path().join("server.yaml");
-        std::fs::write(&file, self.yaml()).unwrap();
+        let file = self.configure();
         let arguments = [Path::new("-c"), &file];
         // A folder of its own for temporary files, so that what is left there can be seen.
         let temporary = self.folder.path().join("tmp");
@@ -93,8 +96,16 @@ impl Server {
         self.slot.insert(Daemon::start(SERVER, &arguments, &environment));
     }
 
-    fn yaml(&self) -> String {
-        let client = |name: &str, key: &str| {
+    /// Writes its configuration, and returns the file.
+    pub(crate) fn configure(&self) -> PathBuf {
+        let file = self.folder.path().join("server.yaml");
+        std::fs::write(&file, self.yaml()).unwrap();
+        file
+    }
+
+    /// What stands in its configuration.
+    pub(crate) fn yaml(&self) -> String {
+        let client = |(name, key): &(&str, &str)| {
             let (size, download) = (self.max_file_size_mb, self.allow_download);
             format!(
                 "  - name: \"{name}\"\n    api_key: \"{key}\"\n    max_file_size_mb: {size}\n    \
@@ -102,15 +113,14 @@ impl Server {
             )
         };
         format!(
-            "server:\n  host: \"{}\"\n  port: {}\n  tls: {}\n  workers: {}\n{}\n{}clients:\n{}{}",
+            "server:\n  host: \"{}\"\n  port: {}\n  tls: {}\n  workers: {}\n{}\n{}clients:\n{}",
             self.host,
             self.port,
             self.tls,
             self.workers,
             self.limits,
             self.bucket.yaml(),
-            client("web", WEB_KEY),
-            client("web-eu", EU_KEY)
+            self.clients.iter().map(client).collect::<String>()
         )
     }
 

@@ -69,7 +69,7 @@ pub struct Tls {
 }
 
 /// One client and its limits.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Client {
     /// Its name: its folder in the bucket.
     pub name: ClientName,

@@ -167,11 +167,22 @@ impl Connection<'_> {
         let forwarded_for = head.forwarded_for.as_deref();
         let peer =
             forwarded::client_address(self.visitor.address, forwarded_for, &gate.trusted_proxies);
+        let line = Line { peer, client: None, request: Some(head), started };
+        if !gate.census().set_busy(self.visitor.id, true) {
+            line.write(None, "shown out to make room for others");
+            return Next::Cut;
+        }
+        let next = self.answer_busily(head, line);
+        gate.census().set_busy(self.visitor.id, false);
+        next
+    }
+
+    fn answer_busily(&mut self, head: &Head, line: Line<'_>) -> Next {
+        let gate = self.gate;
         let keep_alive = head.keep_alive
             && !self.visitor.vestibule
             && self.served < REQUESTS_PER_CONNECTION_MAX
             && !gate.stop.is_raised();
-        let line = Line { peer, client: None, request: Some(head), started };
         let bodiless = head.content_length.is_none_or(|length| length == 0);
         if bodiless && matches!(route(&head.method, &head.target), Ok(Route::Health)) {
             return self.respond(line, health(), keep_alive, String::new());
@@ -180,7 +191,7 @@ impl Connection<'_> {
             let message = "the server has as many connections as it can; try again later";
             return self.refuse(line, &ApiError::new(ErrorCode::Unavailable, message), false);
         }
-        let admitted = match admit(head, &gate.clients.current(), peer) {
+        let admitted = match admit(head, &gate.clients.current(), line.peer) {
             Ok(admitted) => admitted,
             Err(Refused { error, client }) => {
                 let line = Line { client: client.as_deref(), ..line };
@@ -193,7 +204,6 @@ impl Connection<'_> {
         if admitted.client.is_some() {
             gate.census().prove(self.visitor.id);
         }
-        gate.census().set_busy(self.visitor.id, true);
         let exchange = Exchange {
             gate,
             stream: &mut self.stream,
@@ -203,7 +213,6 @@ impl Connection<'_> {
             keep_alive,
         };
         let Ending { status, note, next } = exchange.run();
-        gate.census().set_busy(self.visitor.id, false);
         let client = admitted.client.as_ref().map(|client| client.name.as_str());
         Line { client, ..line }.write(status, &note);
         next
@@ -213,13 +222,15 @@ impl Connection<'_> {
     /// asks.
     fn refuse_stranger(&mut self, line: Line<'_>, error: ApiError, keep_alive: bool) -> Next {
         let verdict = self.gate.throttle().failed(line.peer, clock::monotonic());
+        let (Verdict::Answer { delay } | Verdict::TooMany { delay, .. }) = verdict;
+        if !delay.is_zero() {
+            // Who waits here makes room if it is needed.
+            self.gate.census().set_busy(self.visitor.id, false);
+            self.gate.stop.wait(delay);
+        }
         match verdict {
-            Verdict::Answer { delay } => {
-                self.gate.stop.wait(delay);
-                self.refuse(line, &error, keep_alive)
-            }
-            Verdict::TooMany { delay, retry_after } => {
-                self.gate.stop.wait(delay);
+            Verdict::Answer { .. } => self.refuse(line, &error, keep_alive),
+            Verdict::TooMany { retry_after, .. } => {
                 let message = "too many requests from this address without a good API key";
                 let error = ApiError::new(ErrorCode::TooManyRequests, message);
                 let mut reply = Reply::error(&error);

@@ -5,7 +5,7 @@
 //! waited out, and tried again: only the end of the program ends this loop.
 
 use super::Gate;
-use super::census::{ConnectionId, Entry};
+use super::census::{ConnectionId, Entry, vestibule_places};
 use super::connection::{Visitor, serve};
 use crate::crew::Crew;
 use crate::limits::gate::{ACCEPT_PAUSE_FIRST, ACCEPT_PAUSE_MAX};
@@ -78,6 +78,11 @@ impl Door {
         let gate = &self.gate;
         let address = address.to_canonical();
         let socket = Arc::new(socket);
+        // Whoever was shown out holds its thread until it wakes: those count here, too.
+        let most = gate.limits.connections + vestibule_places(gate.limits.connections);
+        if self.connections.len() >= most {
+            return log::debug!("{address}: no thread left, turned away");
+        }
         let trusted = gate.trusted_proxies.iter().any(|network| network.contains(&address));
         let entry = gate.census().enter(address, trusted, Arc::clone(&socket));
         let (id, vestibule, evicted) = match entry {

@@ -12,6 +12,8 @@ mod answer;
 mod folder;
 pub mod head;
 mod lane;
+#[cfg(test)]
+mod tests;
 
 pub use answer::Answer;
 pub use folder::Folder;

@@ -1,0 +1,232 @@
+//! What differs between two configurations: what can be put in force at once, and what cannot.
+//!
+//! Pure.
+
+use crate::server::config::{Client, Config, Limits, S3, Server, StoreConfig};
+use crate::server::key::ClientName;
+use std::fmt;
+
+/// How one list of clients becomes another.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct ClientChanges {
+    added: Vec<ClientName>,
+    removed: Vec<ClientName>,
+    changed: Vec<ClientName>,
+}
+
+impl ClientChanges {
+    /// Whether the lists are the same, in whatever order.
+    pub(super) fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Whether this client was added or changed.
+    pub(super) fn concern(&self, name: &ClientName) -> bool {
+        self.added.contains(name) || self.changed.contains(name)
+    }
+}
+
+/// Names only: keys are secret, and what else changed stands in the file.
+impl fmt::Display for ClientChanges {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kinds =
+            [("added", &self.added), ("removed", &self.removed), ("changed", &self.changed)];
+        let mut separator = "";
+        for (kind, names) in kinds.into_iter().filter(|(_, names)| !names.is_empty()) {
+            let names: Vec<&str> = names.iter().map(ClientName::as_str).collect();
+            write!(f, "{separator}{kind}: {}", names.join(", "))?;
+            separator = "; ";
+        }
+        Ok(())
+    }
+}
+
+/// Compares two lists of clients; within each, names are unique.
+pub(super) fn of_clients(old: &[Client], new: &[Client]) -> ClientChanges {
+    let in_old = |client: &&Client| old.iter().find(|other| other.name == client.name);
+    let names = |clients: Vec<&Client>| clients.iter().map(|client| client.name.clone()).collect();
+    ClientChanges {
+        added: names(new.iter().filter(|client| in_old(client).is_none()).collect()),
+        removed: names(
+            old.iter().filter(|client| new.iter().all(|other| other.name != client.name)).collect(),
+        ),
+        changed: names(
+            new.iter().filter(|client| in_old(client).is_some_and(|old| old != *client)).collect(),
+        ),
+    }
+}
+
+/// The keys whose values differ and are used at the start only, as they stand in the file.
+pub(super) fn that_need_a_restart(old: &Config, new: &Config) -> Vec<&'static str> {
+    // Taken apart by name, so that no key can be added to the file and forgotten here.
+    let Config { server, store, path_prefix, clients: _, limits } = old;
+    let mut differing = Differing::default();
+    of_server(&mut differing, server, &new.server);
+    of_store(&mut differing, store, &new.store);
+    let prefix = match new.store {
+        StoreConfig::S3(_) => "s3.path_prefix",
+        StoreConfig::Directory(_) => "directory.path_prefix",
+    };
+    differing.note(prefix, path_prefix != &new.path_prefix);
+    of_limits(&mut differing, limits, &new.limits);
+    differing.keys
+}
+
+#[derive(Default)]
+struct Differing {
+    keys: Vec<&'static str>,
+}
+
+impl Differing {
+    fn note(&mut self, key: &'static str, differs: bool) {
+        if differs {
+            self.keys.push(key);
+        }
+    }
+}
+
+fn of_server(differing: &mut Differing, old: &Server, new: &Server) {
+    let Server { host, port, tls, workers, trusted_proxies } = old;
+    differing.note("server.host", host != &new.host);
+    differing.note("server.port", port != &new.port);
+    differing.note("server.tls", tls != &new.tls);
+    differing.note("server.workers", workers != &new.workers);
+    differing.note("server.trusted_proxies", trusted_proxies != &new.trusted_proxies);
+}
+
+fn of_store(differing: &mut Differing, old: &StoreConfig, new: &StoreConfig) {
+    match (old, new) {
+        (StoreConfig::S3(old), StoreConfig::S3(new)) => {
+            let S3 { endpoint, region, bucket, access_key_id, secret_access_key } = old;
+            differing.note("s3.endpoint", endpoint != &new.endpoint);
+            differing.note("s3.region", region != &new.region);
+            differing.note("s3.bucket", bucket != &new.bucket);
+            differing.note("s3.access_key_id", access_key_id != &new.access_key_id);
+            differing.note("s3.secret_access_key", secret_access_key != &new.secret_access_key);
+        }
+        (StoreConfig::Directory(old), StoreConfig::Directory(new)) => {
+            differing.note("directory.path", old != new);
+        }
+        (StoreConfig::S3(_), StoreConfig::Directory(_))
+        | (StoreConfig::Directory(_), StoreConfig::S3(_)) => {
+            differing.note("s3 or directory", true);
+        }
+    }
+}
+
+fn of_limits(differing: &mut Differing, old: &Limits, new: &Limits) {
+    let Limits { connections, connections_per_peer, head, idle, stall, min_rate } = old;
+    differing.note("limits.connections", connections != &new.connections);
+    let per_peer = connections_per_peer != &new.connections_per_peer;
+    differing.note("limits.connections_per_peer", per_peer);
+    differing.note("limits.head_seconds", head != &new.head);
+    differing.note("limits.idle_seconds", idle != &new.idle);
+    differing.note("limits.stall_seconds", stall != &new.stall);
+    differing.note("limits.min_bytes_per_second", min_rate != &new.min_rate);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::server::config;
+
+    /// Clients from words such as `a:1`, which is the client `a` with the key number 1, `a:1+2` with
+    /// two keys, `a:1-` with a smaller limit, and `a:1!` without the right to download.
+    fn clients(words: &str) -> Vec<Client> {
+        let client = |word: &str| {
+            let (name, rest) = word.split_once(':').unwrap();
+            let keys: Vec<String> = rest
+                .trim_end_matches(['-', '!'])
+                .split('+')
+                .map(|number| format!("0123456789abcdef-{number}"))
+                .collect();
+            let size = if rest.contains('-') { 1 } else { 100 };
+            let keys = keys.join(", ");
+            let download = !rest.contains('!');
+            format!(
+                "  - {{name: {name}, api_key: [{keys}], max_file_size_mb: {size}, allow_download: \
+                 {download}}}\n"
+            )
+        };
+        let clients: String = words.split(' ').map(client).collect();
+        read(&format!("server: {{}}\ndirectory: {{path: /x}}\nclients:\n{clients}")).clients
+    }
+
+    fn read(text: &str) -> Config {
+        config::parse("server.yaml", text, &|_| None).unwrap()
+    }
+
+    #[test]
+    fn clients_are_compared_by_name_and_the_log_shows_nothing_else_of_them() {
+        for (old, new, expected) in [
+            ("a:1", "a:1", ""),
+            ("a:1 b:2", "b:2 a:1", ""),
+            ("a:1", "a:1 b:2", "added: b"),
+            ("a:1 b:2", "b:2", "removed: a"),
+            ("a:1", "a:2", "changed: a"),
+            ("a:1", "a:1+2", "changed: a"),
+            ("a:1", "a:1-", "changed: a"),
+            ("a:1", "a:1!", "changed: a"),
+            // Under another name it is another client: it has another folder.
+            ("a:1", "b:1", "added: b; removed: a"),
+            ("a:1 b:2 old:3", "d:3 b:2- a:4 e:1", "added: d, e; removed: old; changed: b, a"),
+        ] {
+            let changes = of_clients(&clients(old), &clients(new));
+            assert_eq!(changes.to_string(), expected, "{old} -> {new}");
+            assert_eq!(changes.is_empty(), expected.is_empty(), "{old} -> {new}");
+        }
+    }
+
+    #[test]
+    fn those_that_were_added_or_changed_are_concerned() {
+        let changes = of_clients(&clients("a:1 b:2 c:3"), &clients("a:1 b:4 d:5"));
+        for (name, concerned) in [("a", false), ("b", true), ("c", false), ("d", true)] {
+            assert_eq!(changes.concern(&ClientName::parse(name).unwrap()), concerned, "{name}");
+        }
+    }
+
+    const S3: &str = "server: {port: 1}\ns3: {region: a, bucket: a, access_key_id: a, \
+                      secret_access_key: a}\nclients: [{name: a, api_key: 0123456789abcdef}]\n";
+
+    /// What needs a restart when `old` becomes `new` in a file that begins as `text`.
+    fn check(text: &str, old: &str, new: &str, expected: &[&str]) {
+        assert!(text.contains(old), "{old}");
+        let (before, after) = (read(text), read(&text.replacen(old, new, 1)));
+        assert_eq!(that_need_a_restart(&before, &after), expected, "{new}");
+        assert_eq!(that_need_a_restart(&after, &before), expected, "{new}");
+    }
+
+    #[test]
+    fn every_key_but_those_of_clients_needs_a_restart() {
+        let tls = "port: 1, tls: {enabled: true, cert_file: /c, key_file: /k}";
+        check(S3, "port: 1", "port: 1", &[]);
+        check(S3, "name: a", "name: b", &[]);
+        check(S3, "port: 1", "port: 2", &["server.port"]);
+        check(S3, "port: 1", "port: 1, host: '::1'", &["server.host"]);
+        check(S3, "port: 1", "port: 1, workers: 4", &["server.workers"]);
+        check(S3, "port: 1", "port: 1, trusted_proxies: '::1'", &["server.trusted_proxies"]);
+        check(S3, "port: 1", tls, &["server.tls"]);
+        check(&S3.replace("port: 1", tls), "/c", "/d", &["server.tls"]);
+        check(&S3.replace("port: 1", tls), "/k", "/d", &["server.tls"]);
+        check(S3, "region: a", "region: b", &["s3.region"]);
+        check(S3, "region: a", "region: a, endpoint: 'https://a'", &["s3.endpoint"]);
+        check(S3, "region: a", "region: a, path_prefix: b", &["s3.path_prefix"]);
+        check(S3, "bucket: a", "bucket: b", &["s3.bucket"]);
+        check(S3, "key_id: a", "key_id: b", &["s3.access_key_id"]);
+        check(S3, "access_key: a", "access_key: b", &["s3.secret_access_key"]);
+        let limits = "connections connections_per_peer head_seconds idle_seconds stall_seconds \
+                      min_bytes_per_second";
+        for key in limits.split(' ') {
+            let limits = format!("limits: {{{key}: 8}}\nclients:");
+            check(S3, "clients:", &limits, &[&format!("limits.{key}")]);
+        }
+        let directory = "server: {}\ndirectory: {path: /a}\nclients: [{name: a, api_key: \
+                         0123456789abcdef}]\n";
+        check(directory, "/a", "/b", &["directory.path"]);
+        check(directory, "/a", "/a, path_prefix: b", &["directory.path_prefix"]);
+        let (s3, _) = S3.split_once("clients").unwrap();
+        let (_, s3) = s3.split_once("\n").unwrap();
+        check(directory, "directory: {path: /a}\n", s3, &["s3 or directory"]);
+        check(S3, "port: 1", "port: 2, workers: 4", &["server.port", "server.workers"]);
+    }
+}
