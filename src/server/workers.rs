@@ -6,8 +6,9 @@
 //! `tiny_http` sees no network. The gate writes every head it gets, over lanes that are used for one
 //! exchange at a time, and frames bodies in chunks. It takes a body that was cut within a chunk for a
 //! complete one, so bytes are counted here against the true length. Of an answer that cannot be
-//! completed it does not close the connection, so the lane is broken off. What it takes for a request
-//! and bears no seal is what is left of a body, and is answered with nothing.
+//! completed it does not close the connection, so the lane is broken off. What is left of a body that
+//! nobody wants it would take for the next request, and a thread of its never comes back from one
+//! that says HTTP/2.0; so nothing is left: see [`Body::discard`].
 
 use crate::exact::ExactReader;
 use crate::limits::UPLOAD_GRACE;
@@ -122,6 +123,9 @@ impl Pool {
         let mut body = Body { request: &mut request, left: admitted.length.unwrap_or(0) };
         let handled = self.handle(&admitted, &mut body);
         let drained = body.is_drained();
+        if !drained {
+            body.discard(&self.lanes, exchange);
+        }
         let reply = Outgoing { handled, exchange, drained, lanes: Arc::clone(&self.lanes) };
         if let Err(error) = reply.send(request) {
             log::debug!("exchange {exchange}: the answer was not taken: {error}");
@@ -162,6 +166,14 @@ impl Body<'_> {
     /// are the next request.
     fn is_drained(&mut self) -> bool {
         self.left == 0 && matches!(self.request.as_reader().read(&mut [0]), Ok(0))
+    }
+
+    /// Throws away what the gate has sent and nobody has read. It can send no more from then on, so
+    /// that this is what the lane's buffers hold at most.
+    fn discard(&mut self, lanes: &Lanes, exchange: u64) {
+        lanes.stop_sending(exchange);
+        // An end within a chunk is an error, and an end just the same.
+        let _ = io::copy(self.request.as_reader(), &mut io::sink());
     }
 }
 

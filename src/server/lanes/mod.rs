@@ -139,6 +139,15 @@ impl Lanes {
         }
     }
 
+    /// Lets the gate send no more of exchange number `exchange`, if it is still under way. What was
+    /// sent can be read, and then the end; the answer can be given.
+    pub fn stop_sending(&self, exchange: u64) {
+        if let Some(socket) = self.under_way().get(&exchange) {
+            // Gone already: then it has ended as well.
+            let _ = socket.shutdown(Shutdown::Write);
+        }
+    }
+
     fn begin(&self, lane: &Lane) -> u64 {
         let exchange = self.exchanges.fetch_add(1, Ordering::Relaxed);
         self.under_way().insert(exchange, Arc::clone(lane.socket()));
