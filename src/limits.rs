@@ -163,6 +163,9 @@ pub mod gate {
     pub const LINGER: Duration = Duration::from_secs(5);
     /// Most requests on one connection; the next one opens a new one.
     pub const REQUESTS_PER_CONNECTION_MAX: u32 = 10_000;
+    /// Most connections that wait to be accepted. The system may allow fewer (`net.core.somaxconn`).
+    /// Beyond it a peer tries again a second later by itself, so that a burst of hosts should fit.
+    pub const BACKLOG: i32 = 1024;
     /// First pause after a failed accept, which grows ...
     pub const ACCEPT_PAUSE_FIRST: Duration = Duration::from_millis(10);
     /// ... up to this one.
@@ -171,6 +174,9 @@ pub mod gate {
     /// allows. Only health is answered there; a few monitors and those who need to be told 503 have
     /// to fit.
     pub const VESTIBULE_CONNECTIONS: usize = 32;
+    /// Most connections that were shown out for others and have not ended yet: a thread and a
+    /// descriptor each until then. With more, nobody new is accepted.
+    pub const LEAVING_CONNECTIONS: usize = 8;
     /// Failed authentications a peer may have on its account before its answers are slowed: a host
     /// that is set up wrong tries once a minute, and its operator a few times by hand.
     pub const AUTH_FAILURES_FREE: u32 = 10;
@@ -185,7 +191,8 @@ pub mod gate {
     pub const AUTH_DELAY_MAX: Duration = Duration::from_secs(2);
     /// Most peers whose failed authentications are remembered: below 1 MB of memory.
     pub const AUTH_PEERS_MAX: usize = 4096;
-    /// Descriptors that the server needs for itself: log, database, listeners, folders.
+    /// Descriptors that the server needs for itself: log, database, listeners, folders, and
+    /// [`LEAVING_CONNECTIONS`].
     pub const DESCRIPTORS_RESERVED: u64 = 32;
     /// Descriptors of one lane and its worker: three for the lane's two ends, the connection to
     /// S3 or the files of a folder, and some for what is being replaced.

@@ -22,6 +22,8 @@ pub mod route;
 pub mod store;
 pub mod workers;
 
+use crate::clock;
+use crate::limits::UPLOAD_GRACE;
 use crate::threads::{Died, Ended, StopSource, Supervisor, hangups, shutdown_deadline};
 use clients::{Clients, warn_of_weak_keys};
 use config::{Config, Limits, StoreConfig};
@@ -113,12 +115,12 @@ pub fn run(file: PathBuf, config: Config) -> Result<(), ServerError> {
     if let Ended::Signal(signal) = ended {
         log::info!("{signal}: ending; requests in hand are finished");
     }
-    let deadline = shutdown_deadline();
+    let (grace, deadline) = (clock::monotonic() + UPLOAD_GRACE, shutdown_deadline());
     // The flag first: whoever wakes, or finishes a request, then ends. No new connections; those
     // without a request end, then those with one; then the workers behind them.
     stop.raise();
     door.close();
-    let mut all_ended = door.wait_empty(deadline);
+    let mut all_ended = door.wait_empty(grace, deadline);
     workers.wake_all();
     all_ended &= supervisor.join(deadline);
     if !all_ended {

@@ -21,7 +21,7 @@ use crate::wire::ErrorCode;
 use std::io;
 use std::net::{IpAddr, TcpStream};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Room for a head, grown by this much at a time: most fit at once.
 const HEAD_ROOM_BYTES: usize = 4096;
@@ -65,6 +65,10 @@ struct Line<'l> {
 
 /// Serves a connection until one side ends it.
 pub(super) fn serve(gate: &Gate, visitor: Visitor) {
+    if gate.stop.is_raised() {
+        // It came while the door was being closed, and may have missed that it is dismissed.
+        return;
+    }
     let tls = gate.certificates.as_ref().map(|certificates| certificates.current());
     let mut stream = match Stream::new(Arc::clone(&visitor.socket), tls) {
         Ok(stream) => stream,
@@ -208,7 +212,8 @@ impl Connection<'_> {
                 return self.refuse(line, &error, keep_alive && sound);
             }
         };
-        if admitted.client.is_some() {
+        let client = admitted.client.as_ref().map(|client| client.name.as_str());
+        if client.is_some() {
             gate.census().prove(self.visitor.id);
         }
         let exchange = Exchange {
@@ -220,7 +225,6 @@ impl Connection<'_> {
             keep_alive,
         };
         let Ending { status, note, next } = exchange.run();
-        let client = admitted.client.as_ref().map(|client| client.name.as_str());
         Line { client, ..line }.write(status, &note);
         next
     }
@@ -230,11 +234,7 @@ impl Connection<'_> {
     fn refuse_stranger(&mut self, line: Line<'_>, error: ApiError, keep_alive: bool) -> Next {
         let verdict = self.gate.throttle().failed(line.peer, clock::monotonic());
         let (Verdict::Answer { delay } | Verdict::TooMany { delay, .. }) = verdict;
-        if !delay.is_zero() {
-            // Who waits here makes room if it is needed.
-            self.gate.census().set_busy(self.visitor.id, false);
-            self.gate.stop.wait(delay);
-        }
+        self.keep_waiting(delay);
         match verdict {
             Verdict::Answer { .. } => self.refuse(line, &error, keep_alive),
             Verdict::TooMany { retry_after, .. } => {
@@ -247,6 +247,17 @@ impl Connection<'_> {
                 self.respond(line, reply, false, error.note())
             }
         }
+    }
+
+    /// Does nothing for a while, or until the connection ends: who waits here makes room if it is
+    /// needed.
+    fn keep_waiting(&self, delay: Duration) {
+        if delay.is_zero() {
+            return;
+        }
+        self.gate.census().set_busy(self.visitor.id, false);
+        // Whether it has ended shows when the answer is sent.
+        let _ = self.stream.wait(For::Ending, clock::monotonic() + delay);
     }
 
     /// Refuses bytes that are no request.

@@ -228,6 +228,9 @@ impl<'e> Exchange<'e> {
             Trouble::Body(error @ BodyError::Broken(_)) => {
                 return Ending { status: None, note: error.to_string(), next: Next::Cut };
             }
+            Trouble::Body(_) if self.gate.stop.is_raised() => {
+                ApiError::new(ErrorCode::Unavailable, "the server is ending")
+            }
             Trouble::Body(error) => ApiError::new(ErrorCode::IncompleteBody, error.to_string()),
             Trouble::Refused(error) => error,
             Trouble::Lane(error) => {

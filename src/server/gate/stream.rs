@@ -12,7 +12,6 @@ use crate::clock;
 use crate::limits::COPY_BUFFER_BYTES;
 use crate::server::poll::{self, For};
 use rustls::{ServerConfig, ServerConnection};
-use socket2::SockRef;
 use std::io::{self, Read as _, Write as _};
 use std::net::{Shutdown, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -21,9 +20,6 @@ use std::time::{Duration, Instant};
 
 /// Read ahead where only a head or a small body is expected, in bytes.
 const SMALL_READ_BYTES: usize = 16 * 1024;
-
-/// Most bytes of a response that wait in the socket for being sent, those under way not counted.
-const UNSENT_BYTES: u32 = 128 * 1024;
 
 /// First byte of every TLS connection: the type of a handshake record (RFC 8446, section 5.1).
 const HANDSHAKE_RECORD: u8 = 22;
@@ -61,9 +57,6 @@ impl Stream {
         socket.set_nonblocking(true)?;
         // Answers are written in one piece; waiting for more would only delay them.
         socket.set_nodelay(true)?;
-        // Linux says that there is room only when a third of the send buffer is free, which grows to
-        // megabytes: a slow but steady reader would look like one that pauses. So little lies there.
-        SockRef::from(&*socket).set_tcp_notsent_lowat(UNSENT_BYTES)?;
         let tls = tls.map(ServerConnection::new).transpose().map_err(io::Error::other)?;
         let tls = tls.map(|session| {
             Box::new(Tls { session, raw: Vec::new(), taken: 0, filled: 0, begun: false })

@@ -140,6 +140,11 @@ impl<H> Census<H> {
         }
     }
 
+    /// Most connections there can be in all, in the house and in the vestibule.
+    pub fn capacity(&self) -> usize {
+        self.limits.connections + self.vestibule
+    }
+
     /// Takes a new connection in, as a stranger that is not busy. `peer` is the address of its
     /// socket; `trusted` says that this is a trusted proxy.
     pub fn enter(&mut self, peer: IpAddr, trusted: bool, handle: H) -> Entry<H> {
@@ -204,6 +209,11 @@ impl<H> Census<H> {
     /// shut down first when the server ends.
     pub fn idle_handles(&self) -> impl Iterator<Item = &H> {
         self.guests.values().filter(|guest| !guest.busy).map(|guest| &guest.handle)
+    }
+
+    /// The handles of all connections, in the order they came.
+    pub fn handles(&self) -> impl Iterator<Item = &H> {
+        self.guests.values().map(|guest| &guest.handle)
     }
 
     /// How many connections there are of each kind.

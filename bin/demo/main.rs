@@ -1,11 +1,14 @@
 //! `cargo demo`: the whole pair on one machine, and one file that travels through it.
 //!
-//! It builds the two programs, makes a key and both configurations in a folder of their own, starts
-//! server and client, drops a file into the watched folder and shows it arriving. Not installed
-//! with the programs: it needs the feature `demo`.
+//! It builds the two programs, makes a key, certificates and both configurations in a folder of
+//! their own, starts server and client, drops a file into the watched folder and shows it arriving.
+//! Not installed with the programs: it needs the feature `demo`.
 #![expect(clippy::print_stdout, reason = "a program speaks to its terminal")]
 
+mod certificates;
+
 use argh::FromArgs;
+use certificates::Certificates;
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use rustix::process::{Pid, Signal, kill_process};
 use s3up::clock;
@@ -18,6 +21,10 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
+use ureq::tls::{Certificate, RootCerts, TlsConfig};
+
+/// Where the server listens, and the name in its certificate.
+const HOST: &str = "127.0.0.1";
 
 /// How long any one step may take.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -105,8 +112,13 @@ fn show(
     for folder in ["watched", "store"] {
         fs::create_dir(home.join(folder)).map_err(failed("make a folder"))?;
     }
+    let Certificates { authority, certificate, key: private } =
+        certificates::make(HOST).map_err(failed("make certificates"))?;
+    write(&home.join("ca.pem"), &authority)?;
+    write(&home.join("cert.pem"), &certificate)?;
+    write(&home.join("key.pem"), &private)?;
     write(&home.join("server.yaml"), &server_yaml(home, &sha256))?;
-    println!("Server and client talk without TLS here: this version listens on loopback only.");
+    println!("Certificates were made for this run: the client knows the server by ca.pem.");
     server.start(supervisor, programs, home, "s3up-server", "server")?;
     let listening = server.wait_for("listening on ")?;
     server.address = listening.rsplit(' ').next().unwrap_or_default().to_owned();
@@ -130,7 +142,7 @@ fn show(
     println!("SHA-256   {own} here");
     println!("          {theirs} there");
     println!("Time      {seconds:.1} s, of which 1 s is the wait for the file to rest");
-    let back = download(&server.address, &key)?;
+    let back = download(home, &server.address, &key)?;
     if own != theirs || Digest::of(&back) != own {
         return Err(Failure::usage("what arrived is not what was sent"));
     }
@@ -146,7 +158,7 @@ fn say_what_next(home: &Path, address: &str, key: &str) {
          \x20 see them arrive in                        {home}/store/backups/demo-host/files\n\
          \x20 follow the client                         tail -f {home}/client.log\n\
          \x20 get a file back:\n\
-         \x20   curl -G -H 'Authorization: Bearer {key}' \\\n\
+         \x20   curl --cacert {home}/ca.pem -G -H 'Authorization: Bearer {key}' \\\n\
          \x20     --data-urlencode path=files/hello.txt {address}/download"
     );
 }
@@ -241,24 +253,33 @@ fn keygen(programs: &Path) -> Result<(String, String), Failure> {
 
 fn server_yaml(home: &Path, sha256: &str) -> String {
     format!(
-        "server:\n  host: 127.0.0.1\n  port: 0\ndirectory:\n  path: {home:?}\n  path_prefix: \
-         backups/\nclients:\n  - name: demo-host\n    api_key_sha256: {sha256}\n    \
-         max_file_size_mb: 1024\n",
-        home = home.join("store")
+        "server:\n  host: {HOST}\n  port: 0\n  tls:\n    enabled: true\n    cert_file: {cert:?}\n    \
+         key_file: {key:?}\ndirectory:\n  path: {store:?}\n  path_prefix: backups/\nclients:\n  - \
+         name: demo-host\n    api_key_sha256: {sha256}\n    max_file_size_mb: 1024\n",
+        cert = home.join("cert.pem"),
+        key = home.join("key.pem"),
+        store = home.join("store"),
     )
 }
 
 fn client_yaml(home: &Path, address: &str, key: &str) -> String {
     format!(
-        "server:\n  url: {address}\n  api_key: {key}\ndatabase:\n  path: {database:?}\nwatches:\n  \
+        "server:\n  url: {address}\n  ca_file: {authority:?}\n  api_key: {key}\ndatabase:\n  path: {database:?}\nwatches:\n  \
          - local_path: {watched:?}\n    remote_prefix: files/\nstability:\n  debounce_seconds: 1\n",
+        authority = home.join("ca.pem"),
         database = home.join("client.db"),
         watched = home.join("watched")
     )
 }
 
-fn download(address: &str, key: &str) -> Result<Vec<u8>, Failure> {
+fn download(home: &Path, address: &str, key: &str) -> Result<Vec<u8>, Failure> {
+    let authority = Certificate::from_pem(&read(&home.join("ca.pem"))?)
+        .map_err(failed("read the authority's certificate"))?;
+    let roots = RootCerts::new_with_certs(&[authority]);
     let mut response = ureq::get(format!("{address}/download?path=files/hello.txt"))
+        .config()
+        .tls_config(TlsConfig::builder().root_certs(roots).build())
+        .build()
         .header("Authorization", format!("Bearer {key}"))
         .call()
         .map_err(failed("download the file"))?;
