@@ -10,6 +10,9 @@
 )]
 
 mod documents;
+mod gate_heads;
+mod gate_lengths;
+mod gate_smuggling;
 mod http_api;
 mod http_curl;
 mod http_refusals;

@@ -3,6 +3,7 @@
 pub(crate) mod api;
 pub(crate) mod bucket;
 pub(crate) mod client;
+pub(crate) mod connection;
 pub(crate) mod daemon;
 pub(crate) mod pair;
 pub(crate) mod relay;
@@ -10,6 +11,7 @@ pub(crate) mod s3_server;
 pub(crate) mod scene;
 pub(crate) mod scripted_server;
 pub(crate) mod server;
+pub(crate) mod siege;
 pub(crate) mod slot;
 pub(crate) mod vitals;
 pub(crate) mod waiting;
