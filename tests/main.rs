@@ -10,6 +10,7 @@
 )]
 
 mod documents;
+mod gate_bounds;
 mod gate_heads;
 mod gate_lengths;
 mod gate_smuggling;

@@ -27,6 +27,11 @@ impl Connection {
         rustix::net::sockopt::set_socket_linger(self.stream.get_ref(), at_once).unwrap();
     }
 
+    /// The socket.
+    pub(crate) fn socket(&self) -> &TcpStream {
+        self.stream.get_ref()
+    }
+
     /// Whether there is something to read, the end included.
     pub(crate) fn is_readable(&self) -> bool {
         !self.stream.buffer().is_empty()
@@ -36,7 +41,11 @@ impl Connection {
 
 /// A socket on which nothing blocks for ever.
 pub(crate) fn socket_to(port: u16) -> TcpStream {
-    let socket = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    prepared(TcpStream::connect(("127.0.0.1", port)).unwrap())
+}
+
+/// A socket, so that nothing on it blocks for ever.
+pub(crate) fn prepared(socket: TcpStream) -> TcpStream {
     socket.set_read_timeout(Some(DEADLINE)).unwrap();
     socket.set_write_timeout(Some(DEADLINE)).unwrap();
     socket.set_nodelay(true).unwrap();

@@ -4,6 +4,7 @@ pub(crate) mod api;
 pub(crate) mod bucket;
 pub(crate) mod client;
 pub(crate) mod connection;
+pub(crate) mod crowd;
 pub(crate) mod daemon;
 pub(crate) mod pair;
 pub(crate) mod relay;

@@ -31,6 +31,8 @@ impl Siege {
     pub(crate) fn with_limits(limits: &str) -> Self {
         let mut server = Server::new(Kind::Directory);
         limits.clone_into(&mut server.limits);
+        // Enough of them to notice what takes one and does not give it back.
+        server.workers = 8;
         Self::of(server)
     }
 
@@ -41,8 +43,6 @@ impl Siege {
 
     /// Of a server that is not yet started.
     pub(crate) fn of(mut server: Server) -> Self {
-        // Enough of them to notice what takes one and does not give it back.
-        server.workers = 8;
         let port = server.start();
         let before = server.vitals();
         let siege = Self { server, port, before };
