@@ -12,6 +12,7 @@
 mod documents;
 mod gate_bounds;
 mod gate_heads;
+mod gate_lanes;
 mod gate_lengths;
 mod gate_smuggling;
 mod http_api;

@@ -3,7 +3,7 @@
 use super::api::{Answer, Request};
 use super::waiting::DEADLINE;
 use std::io::{self, BufRead as _, BufReader, Read, Write};
-use std::net::{Shutdown, TcpStream};
+use std::net::{Ipv4Addr, Shutdown, SocketAddrV4, TcpStream};
 
 /// A connection, plain or within TLS.
 pub(crate) struct Connection<S: Read + Write = TcpStream> {
@@ -42,6 +42,16 @@ impl Connection {
 /// A socket on which nothing blocks for ever.
 pub(crate) fn socket_to(port: u16) -> TcpStream {
     prepared(TcpStream::connect(("127.0.0.1", port)).unwrap())
+}
+
+/// A socket that holds little of what nobody reads.
+pub(crate) fn narrow_to(port: u16) -> TcpStream {
+    use rustix::net::{AddressFamily, SocketType, connect, socket, sockopt};
+    let socket = socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
+    // Before it connects, or the window is wide already.
+    sockopt::set_socket_recv_buffer_size(&socket, 64 * 1024).unwrap();
+    connect(&socket, &SocketAddrV4::new(Ipv4Addr::LOCALHOST, port)).unwrap();
+    prepared(TcpStream::from(socket))
 }
 
 /// A socket, so that nothing on it blocks for ever.
@@ -106,6 +116,12 @@ impl<S: Read + Write> Connection<S> {
             assert_ne!(self.stream.read_line(&mut head).unwrap(), 0, "no head: {head:?}");
         }
         head
+    }
+
+    /// Reads so many bytes.
+    #[track_caller]
+    pub(crate) fn read_exactly(&mut self, bytes: &mut [u8]) {
+        self.stream.read_exact(bytes).unwrap();
     }
 
     /// Reads to the end.
