@@ -15,6 +15,7 @@ mod gate_heads;
 mod gate_lanes;
 mod gate_lengths;
 mod gate_smuggling;
+mod gate_throttle;
 mod http_api;
 mod http_curl;
 mod http_refusals;
