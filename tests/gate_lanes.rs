@@ -190,6 +190,20 @@ fn what_is_left_of_a_refused_body_is_never_a_request() {
 }
 
 #[test]
+fn a_lane_that_is_lost_while_descriptors_are_scarce_is_replaced_when_they_are_not() {
+    const SCARCE: &str = "cannot open a lane to the worker pool: Too many open files";
+    let siege = Siege::new();
+    let held = Held::new(&siege, 0);
+    siege.daemon().limit_descriptors(siege.daemon().next_descriptor());
+    // Its own descriptors would do for a new one, if nobody else took one at the same time.
+    drop(held);
+    siege.daemon().wait_for(SCARCE);
+    siege.daemon().limit_descriptors(10_000);
+    assert_all_lanes(&siege);
+    siege.assert_unharmed_but_for(&[SCARCE]);
+}
+
+#[test]
 fn uploads_that_are_dropped_in_the_middle_take_no_lane_with_them() {
     const DROPPED: usize = 500;
     const HONEST: usize = 400;

@@ -11,6 +11,7 @@
 
 mod documents;
 mod gate_bounds;
+mod gate_descriptors;
 mod gate_heads;
 mod gate_lanes;
 mod gate_lengths;
