@@ -171,7 +171,7 @@ fn small_bodies_in_flight_are_bounded_and_hold_no_lane() {
     first.say(&request.body[request.body.len() / 2..]);
     assert_eq!(first.answer().status, 200);
     assert_eq!(request.without("Expect").send(siege.port()).status, 200);
-    drop(senders);
+    drop((first, senders));
     siege.assert_unharmed();
 }
 

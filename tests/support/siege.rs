@@ -5,6 +5,7 @@ use super::bucket::Kind;
 use super::connection::Connection;
 use super::server::{Server, WEB_KEY};
 use super::vitals::Vitals;
+use super::waiting::{DEADLINE, eventually};
 use serde_json::json;
 use std::ops::Deref;
 
@@ -47,6 +48,9 @@ impl Siege {
         let before = server.vitals();
         let siege = Self { server, port, before };
         siege.assert_serves_the_honest();
+        eventually(DEADLINE, "the honest client has gone", || {
+            (siege.server.vitals().threads_named("connection") == 0).then_some(())
+        });
         // Now with everything that it takes to serve at all.
         Self { before: siege.server.vitals(), ..siege }
     }
