@@ -2,6 +2,7 @@
 
 pub(crate) mod api;
 pub(crate) mod bucket;
+pub(crate) mod certificates;
 pub(crate) mod client;
 pub(crate) mod daemon;
 pub(crate) mod pair;
@@ -11,6 +12,7 @@ pub(crate) mod scene;
 pub(crate) mod scripted_server;
 pub(crate) mod server;
 pub(crate) mod slot;
+pub(crate) mod tls_front;
 pub(crate) mod vitals;
 pub(crate) mod waiting;
 
