@@ -10,6 +10,9 @@
 )]
 
 mod documents;
+mod gate_answers;
+mod gate_bodies;
+mod gate_drops;
 mod gate_heads;
 mod gate_lengths;
 mod gate_smuggling;

@@ -23,8 +23,8 @@ impl Connection {
 
     /// Breaks it: the other side sees a reset.
     pub(crate) fn reset(self) {
-        let socket = socket2::SockRef::from(self.stream.get_ref());
-        socket.set_linger(Some(std::time::Duration::ZERO)).unwrap();
+        let linger = Some(std::time::Duration::ZERO);
+        rustix::net::sockopt::set_socket_linger(self.stream.get_ref(), linger).unwrap();
     }
 
     /// Whether there is something to read, the end included.
