@@ -15,6 +15,7 @@ mod gate_bodies;
 mod gate_drops;
 mod gate_heads;
 mod gate_lengths;
+mod gate_panics;
 mod gate_smuggling;
 mod http_api;
 mod http_curl;
