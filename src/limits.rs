@@ -100,6 +100,12 @@ pub const COPY_BUFFER_BYTES: usize = 128 * 1024;
 /// arrives before the body is sent instead of being lost with it.
 pub const EXPECT_CONTINUE_BYTES: u64 = 256 * 1024;
 
+/// Largest `server.ca_file`, in bytes: the whole collection of a Linux system has a quarter of a MiB.
+pub const CA_FILE_BYTES_MAX: u64 = 4 * 1024 * 1024;
+
+/// How many names of a certificate are repeated when it is for another server: some have a hundred.
+pub const CERTIFICATE_NAMES_SHOWN_MAX: usize = 8;
+
 /// Step of the clock that stamps files, with a margin: 4 ms were seen on ext4.
 pub const FILE_CLOCK_STEP: Duration = Duration::from_millis(10);
 

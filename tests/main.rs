@@ -9,6 +9,8 @@
     reason = "a test that cannot go on stops, and shows the scene"
 )]
 
+mod client_tls;
+mod client_tls_failures;
 mod documents;
 mod gate_answers;
 mod gate_bodies;
