@@ -151,7 +151,7 @@ pub mod gate {
     pub const SMALL_BODY_BYTES: u64 = 256 * 1024;
     /// Payload of one chunk on a lane, in bytes; measured as the fastest of 16 to 256 KiB.
     pub const CHUNK_BYTES: usize = 64 * 1024;
-    /// Most lanes that large uploads leave to everything else.
+    /// Most lanes that large uploads and downloads leave to everything else.
     pub const LANES_RESERVED_MAX: usize = 8;
     /// Workers beyond one for each lane, so that a new lane can be proven while others are busy.
     pub const SPARE_WORKERS: usize = 4;

@@ -12,6 +12,13 @@
 mod client_tls;
 mod client_tls_failures;
 mod documents;
+mod gate_answers;
+mod gate_bodies;
+mod gate_drops;
+mod gate_heads;
+mod gate_lengths;
+mod gate_panics;
+mod gate_smuggling;
 mod http_api;
 mod http_curl;
 mod http_refusals;

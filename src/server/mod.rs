@@ -104,10 +104,12 @@ pub fn run(file: PathBuf, config: Config) -> Result<(), ServerError> {
     let door = Door::open(listener, gate);
     let accepting = door.clone();
     supervisor.spawn("door", move || accepting.run())?;
-    listen::announce(&config.server, door.listener())?;
+    let server = config.server.clone();
     let reload = Reload { file, config, clients, certificates };
     let stopped = stop.stop();
     supervisor.spawn("reload", move || reload.run(stopped, hangups))?;
+    // Last: whoever reads it finds everything there.
+    listen::announce(&server, door.listener())?;
 
     let ended = supervisor.wait();
     if let Ended::Signal(signal) = ended {

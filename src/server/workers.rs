@@ -176,7 +176,8 @@ impl Body<'_> {
     }
 
     /// Throws away what the gate has sent and nobody has read. It can send no more from then on, so
-    /// that this is what the lane's buffers hold at most.
+    /// that this is what the lane's buffers hold at most. A peer can write anything there: of a
+    /// request with a length that no memory holds, `tiny_http` would end the process.
     fn discard(&mut self, lanes: &Lanes, exchange: u64) {
         lanes.stop_sending(exchange);
         // An end within a chunk is an error, and an end just the same.

@@ -24,7 +24,8 @@ pub(crate) struct Server {
     /// 0: any that is free, another one at each start.
     pub(crate) port: u16,
     pub(crate) host: &'static str,
-    pub(crate) tls: &'static str,
+    /// The value of `server.tls`, as it stands in the file.
+    pub(crate) tls: String,
     pub(crate) workers: usize,
     /// The section `limits`, as it stands in the file: empty for the defaults.
     pub(crate) limits: String,
@@ -59,7 +60,7 @@ impl Server {
             folder,
             port: 0,
             host: "127.0.0.1",
-            tls: "{ enabled: false }",
+            tls: "{ enabled: false }".to_owned(),
             workers: 16,
             limits: String::new(),
             clients: vec![("web", WEB_KEY), ("web-eu", EU_KEY)],
@@ -166,7 +167,7 @@ impl Drop for Server {
 /// The port that a server says it listens on.
 #[track_caller]
 pub(crate) fn listening_port(daemon: &Daemon) -> u16 {
-    let line = daemon.wait_for("listening on http://");
+    let line = daemon.wait_for("listening on http");
     line.rsplit(':').next().unwrap().trim().parse().unwrap()
 }
 

@@ -6,7 +6,7 @@
 use super::admission::{Refused, admit};
 use super::census::ConnectionId;
 use super::exchange::{Ending, Exchange, Next};
-use super::head::{self, Head, Parsed};
+use super::head::{Arrival, Head, Parsed};
 use super::response;
 use super::stream::{HandshakeError, Stream, send};
 use super::throttle::Verdict;
@@ -114,6 +114,7 @@ impl Connection<'_> {
         let patience = if self.served == 0 { self.gate.limits.head } else { self.gate.limits.idle };
         let mut deadline = clock::monotonic() + patience;
         let mut started = None;
+        let mut arrival = Arrival::default();
         loop {
             if !self.received.is_empty() {
                 let began = *started.get_or_insert_with(|| {
@@ -121,7 +122,7 @@ impl Connection<'_> {
                     deadline = now + self.gate.limits.head;
                     now
                 });
-                match head::parse(&self.received) {
+                match arrival.parse(&self.received) {
                     Parsed::Incomplete => {}
                     Parsed::Head { head, length } => {
                         self.received.drain(..length);
@@ -156,7 +157,11 @@ impl Connection<'_> {
                     if known == 0 {
                         self.received = Vec::new();
                     }
-                    if self.gate.stop.is_raised() || !self.stream.wait(For::Reading, deadline)? {
+                    // Not a time out, which would be the peer's fault.
+                    if self.gate.stop.is_raised() {
+                        return Err(io::ErrorKind::ConnectionAborted.into());
+                    }
+                    if !self.stream.wait(For::Reading, deadline)? {
                         return Err(io::ErrorKind::TimedOut.into());
                     }
                 }
@@ -202,7 +207,9 @@ impl Connection<'_> {
                 if error.code == ErrorCode::Unauthorized {
                     return self.refuse_stranger(line, error, keep_alive && bodiless);
                 }
-                return self.refuse(line, &error, keep_alive && bodiless);
+                // Without the length that is missing, a body may follow none the less.
+                let sound = bodiless && error.code != ErrorCode::LengthRequired;
+                return self.refuse(line, &error, keep_alive && sound);
             }
         };
         let client = admitted.client.as_ref().map(|client| client.name.as_str());
@@ -297,9 +304,23 @@ impl Line<'_> {
             request.map_or(("-", "-"), |head| (head.method.as_str(), head.target.as_str()));
         let status = status.map_or_else(|| "-".to_owned(), |status| status.to_string());
         log::info!(
-            "{peer} {} {method} {target:?} {status} {:.3} s {note}",
+            "{peer} {} {method} {target:?} {status} {:.3} s {}",
             client.unwrap_or("-"),
-            (clock::monotonic() - *started).as_secs_f64()
+            (clock::monotonic() - *started).as_secs_f64(),
+            visible(note)
         );
     }
+}
+
+/// `text` without what does not show: control characters, and those that turn the direction of
+/// writing. A note may repeat a path, which may have any of them.
+fn visible(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '"' | '\'' | '\\' => shown.push(character),
+            _ => shown.extend(character.escape_debug()),
+        }
+    }
+    shown
 }
