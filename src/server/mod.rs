@@ -16,6 +16,7 @@ pub mod listen;
 pub mod multipart;
 pub mod poll;
 pub mod range;
+pub mod readiness;
 pub mod reload;
 pub mod reply;
 pub mod route;

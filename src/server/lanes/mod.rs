@@ -81,7 +81,8 @@ impl Lanes {
         let lanes = Arc::new(Self {
             socket,
             seal,
-            reserve: (count / 4).min(LANES_RESERVED_MAX),
+            // Of two, one: what is short must always find a lane.
+            reserve: (count / 4).clamp(1, LANES_RESERVED_MAX).min(count.saturating_sub(1)),
             free: Mutex::default(),
             any: Condvar::new(),
             beyond_reserve: Condvar::new(),
