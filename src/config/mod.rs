@@ -46,12 +46,25 @@ impl Display for ConfigError {
                 write!(f, "{line}:")?;
             }
             if !problem.key.is_empty() {
-                write!(f, " {}:", problem.key)?;
+                write!(f, " {}:", one_line(&problem.key))?;
             }
-            write!(f, " {}", problem.message)?;
+            write!(f, " {}", one_line(&problem.message))?;
         }
         Ok(())
     }
+}
+
+/// The text with its control characters escaped: keys and names of variables come from the file as
+/// they are, and a message is a line on somebody's terminal.
+fn one_line(text: &str) -> String {
+    let mut line = String::new();
+    for character in text.chars() {
+        match character.is_control() {
+            true => line.extend(character.escape_default()),
+            false => line.push(character),
+        }
+    }
+    line
 }
 
 impl ConfigError {
@@ -477,6 +490,16 @@ mod tests {
              x.yaml:4: server.key: a '${' without its '}'; write '$${' for the characters \
              themselves\n\
              x.yaml:5: names[0].name: ${1} does not name an environment variable",
+        );
+    }
+
+    #[test]
+    fn every_problem_is_one_line_whatever_stands_in_the_file() {
+        check(
+            "server: {host: '${a\n\nb}', key: secret, \"\\e[2J\": 1}\nnames: [{name: a}]\n? [a, b]\n: 1",
+            "x.yaml:1: server.host: ${a\\nb} does not name an environment variable\n\
+             x.yaml:3: server.\\u{1b}[2J: unknown key; known here: host, key, port\n\
+             x.yaml: - a\\n- b: unknown key; known here: names, server, times",
         );
     }
 
