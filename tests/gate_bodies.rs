@@ -199,9 +199,15 @@ fn who_goes_on_sending_what_was_refused_sees_why_and_no_reset() {
         (elsewhere, 400, "bad_request"),
     ] {
         let mut connection = siege.connect();
-        connection.ask(&request).assert_error(status, code);
-        connection.say(b"and more, as the connection is still open");
-        connection.assert_ended();
+        let answer = connection.ask(&request);
+        answer.assert_error(status, code);
+        // One that is counted is refused near its end, and may have been read whole.
+        if answer.header("Connection") == Some("close") {
+            connection.say(b"and more, as the connection is still open");
+            connection.assert_ended();
+        } else {
+            assert_eq!(code, "file_too_large");
+        }
     }
     assert_nothing_stored(&siege);
     siege.assert_unharmed();

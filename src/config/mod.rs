@@ -48,12 +48,25 @@ impl Display for ConfigError {
                 write!(f, "{line}:")?;
             }
             if !problem.key.is_empty() {
-                write!(f, " {}:", problem.key)?;
+                write!(f, " {}:", one_line(&problem.key))?;
             }
-            write!(f, " {}", problem.message)?;
+            write!(f, " {}", one_line(&problem.message))?;
         }
         Ok(())
     }
+}
+
+/// The text with its control characters escaped: keys and names of variables come from the file as
+/// they are, and a message is a line on somebody's terminal.
+fn one_line(text: &str) -> String {
+    let mut line = String::new();
+    for character in text.chars() {
+        match character.is_control() {
+            true => line.extend(character.escape_default()),
+            false => line.push(character),
+        }
+    }
+    line
 }
 
 impl ConfigError {

@@ -121,6 +121,16 @@ fn variables_that_are_unset_or_misspelt_are_problems_and_values_from_them_stay_h
 }
 
 #[test]
+fn every_problem_is_one_line_whatever_stands_in_the_file() {
+    check(
+        "server: {host: '${a\n\nb}', key: secret, \"\\e[2J\": 1}\nnames: [{name: a}]\n? [a, b]\n: 1",
+        "x.yaml:1: server.host: ${a\\nb} does not name an environment variable\n\
+         x.yaml:3: server.\\u{1b}[2J: unknown key; known here: host, key, port\n\
+         x.yaml: - a\\n- b: unknown key; known here: aliases, names, server, times",
+    );
+}
+
+#[test]
 fn broken_yaml_is_one_problem_with_its_line() {
     let Err(error) = parse("x.yaml", "a: 1\nb: [1\n", &environment, read) else {
         panic!("must fail");

@@ -95,7 +95,7 @@ fn names(pid: u32) -> Vec<String> {
 /// What each descriptor of a process is of, without numbers that change.
 fn descriptors(pid: u32) -> Vec<String> {
     let open = fs::read_dir(format!("/proc/{pid}/fd")).expect("the process lives");
-    let targets = open.flatten().map(|entry| fs::read_link(entry.path())).flatten();
+    let targets = open.flatten().flat_map(|entry| fs::read_link(entry.path()));
     let kind = |target: PathBuf| {
         let name = target.to_string_lossy();
         name.split_once(":[").map_or(name.as_ref(), |(kind, _)| kind).to_owned()
