@@ -19,6 +19,7 @@ mod gate_heads;
 mod gate_lengths;
 mod gate_panics;
 mod gate_smuggling;
+mod gate_tls;
 mod http_api;
 mod http_curl;
 mod http_refusals;

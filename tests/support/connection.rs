@@ -49,6 +49,11 @@ impl<S: Read + Write> Connection<S> {
         Self { stream: BufReader::new(stream) }
     }
 
+    /// What it goes over.
+    pub(super) fn stream_mut(&mut self) -> &mut S {
+        self.stream.get_mut()
+    }
+
     /// Says something, all of which must be taken.
     #[track_caller]
     pub(crate) fn say(&mut self, bytes: impl AsRef<[u8]>) {

@@ -88,7 +88,8 @@ pub(super) fn serve(gate: &Gate, visitor: Visitor) {
 fn speak_plainly(mut stream: Stream, address: IpAddr) {
     let error = ApiError::new(ErrorCode::BadRequest, "this port speaks TLS: use https://");
     stream.write_plain(&response::refusal(&error, false, false));
-    log::info!("{address} - - - 400 {}", error.note());
+    let line = Line { peer: address, client: None, request: None, started: clock::monotonic() };
+    line.write(Some(error.code.status()), &error.note());
     stream.linger(clock::monotonic() + LINGER);
 }
 
