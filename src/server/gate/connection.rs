@@ -178,17 +178,6 @@ impl Connection<'_> {
         let peer =
             forwarded::client_address(self.visitor.address, forwarded_for, &gate.trusted_proxies);
         let line = Line { peer, client: None, request: Some(head), started };
-        if !gate.census().set_busy(self.visitor.id, true) {
-            line.write(None, "shown out to make room for others");
-            return Next::Cut;
-        }
-        let next = self.answer_busily(head, line);
-        gate.census().set_busy(self.visitor.id, false);
-        next
-    }
-
-    fn answer_busily(&mut self, head: &Head, line: Line<'_>) -> Next {
-        let gate = self.gate;
         let keep_alive = head.keep_alive
             && !self.visitor.vestibule
             && self.served < REQUESTS_PER_CONNECTION_MAX
@@ -201,7 +190,7 @@ impl Connection<'_> {
             let message = "the server has as many connections as it can; try again later";
             return self.refuse(line, &ApiError::new(ErrorCode::Unavailable, message), false);
         }
-        let admitted = match admit(head, &gate.clients.current(), line.peer) {
+        let admitted = match admit(head, &gate.clients.current(), peer) {
             Ok(admitted) => admitted,
             Err(Refused { error, client }) => {
                 let line = Line { client: client.as_deref(), ..line };
@@ -214,8 +203,11 @@ impl Connection<'_> {
             }
         };
         let client = admitted.client.as_ref().map(|client| client.name.as_str());
-        if client.is_some() {
-            gate.census().prove(self.visitor.id);
+        let line = Line { client, ..line };
+        // Whoever has no key is never busy: it could stay in the house by not taking its answers.
+        if client.is_some() && !self.begin_exchange() {
+            line.write(None, "shown out to make room for others");
+            return Next::Cut;
         }
         let exchange = Exchange {
             gate,
@@ -226,8 +218,15 @@ impl Connection<'_> {
             keep_alive,
         };
         let Ending { status, note, next } = exchange.run();
-        Line { client, ..line }.write(status, &note);
+        gate.census().set_busy(self.visitor.id, false);
+        line.write(status, &note);
         next
+    }
+
+    /// Notes that a peer with a good key is being served; `false` if it had to make room just now.
+    fn begin_exchange(&self) -> bool {
+        let mut census = self.gate.census();
+        census.prove(self.visitor.id) && census.set_busy(self.visitor.id, true)
     }
 
     /// Refuses a peer that has no good key: it waits for its answer, the longer the more often it
@@ -250,13 +249,8 @@ impl Connection<'_> {
         }
     }
 
-    /// Does nothing for a while, or until the connection ends: who waits here makes room if it is
-    /// needed.
+    /// Does nothing for a while, or until the connection ends: who is shown out must not stay.
     fn keep_waiting(&self, delay: Duration) {
-        if delay.is_zero() {
-            return;
-        }
-        self.gate.census().set_busy(self.visitor.id, false);
         // Whether it has ended shows when the answer is sent.
         let _ = self.stream.wait(For::Ending, clock::monotonic() + delay);
     }
