@@ -28,6 +28,10 @@ pub const API_KEY_BYTES_MAX: usize = 512;
 /// Largest configuration file, in bytes.
 pub const CONFIG_BYTES_MAX: u64 = 1024 * 1024;
 
+/// Most problems of a configuration file that are shown. The file is read once more for the line of
+/// each: with all of them, a large file of something else would take hours to refuse.
+pub const CONFIG_PROBLEMS_MAX: usize = 50;
+
 /// Size of the buffer that a small object is collected in, and of one part of a large one, in
 /// bytes. S3 wants at least 5 MiB for every part but the last.
 pub const PART_BYTES: usize = 8 * 1024 * 1024;
