@@ -10,10 +10,12 @@
 )]
 
 mod documents;
+mod fuzz_corpora;
 mod http_api;
 mod http_curl;
 mod http_refusals;
 mod http_store_trouble;
+mod oracle;
 mod pair_changes;
 mod pair_faults;
 mod pair_files;
