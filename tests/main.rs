@@ -12,6 +12,7 @@
 mod client_tls;
 mod client_tls_failures;
 mod documents;
+mod fuzz_corpora;
 mod gate_answers;
 mod gate_bodies;
 mod gate_bounds;
@@ -27,6 +28,7 @@ mod http_api;
 mod http_curl;
 mod http_refusals;
 mod http_store_trouble;
+mod oracle;
 mod pair_changes;
 mod pair_faults;
 mod pair_files;

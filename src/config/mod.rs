@@ -11,6 +11,7 @@ mod line;
 #[cfg(test)]
 mod tests;
 
+use crate::limits::CONFIG_PROBLEMS_MAX;
 use line::{Step, line_of};
 use serde_yaml::{Mapping, Value};
 use std::cell::RefCell;
@@ -131,11 +132,20 @@ impl Reader<'_> {
     }
 
     fn problem(&self, path: &[Step], message: impl Into<String>) {
-        self.problems.borrow_mut().push(Problem {
-            line: line_of(self.text, path),
-            key: line::name(path),
-            message: message.into(),
-        });
+        let mut problems = self.problems.borrow_mut();
+        match problems.len() {
+            ..CONFIG_PROBLEMS_MAX => problems.push(Problem {
+                line: line_of(self.text, path),
+                key: line::name(path),
+                message: message.into(),
+            }),
+            CONFIG_PROBLEMS_MAX => problems.push(Problem {
+                line: None,
+                key: String::new(),
+                message: format!("has more problems than these {CONFIG_PROBLEMS_MAX}"),
+            }),
+            _ => {}
+        }
     }
 }
 

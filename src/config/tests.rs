@@ -131,6 +131,21 @@ fn every_problem_is_one_line_whatever_stands_in_the_file() {
 }
 
 #[test]
+fn of_very_many_problems_the_first_are_shown() {
+    let problems = |count: usize| {
+        let unknown: String = (0..count).map(|number| format!("key{number}: 1\n")).collect();
+        let text = format!("server: {{host: a, key: secret}}\nnames: [{{name: a}}]\n{unknown}");
+        let Err(error) = parse("x.yaml", &text, &environment, read) else { panic!("must fail") };
+        error.to_string().lines().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let most = problems(CONFIG_PROBLEMS_MAX);
+    assert_eq!(most.len(), CONFIG_PROBLEMS_MAX);
+    let more = problems(20_000);
+    assert_eq!(more[..CONFIG_PROBLEMS_MAX], most);
+    assert_eq!(more[CONFIG_PROBLEMS_MAX..], ["x.yaml: has more problems than these 50"]);
+}
+
+#[test]
 fn broken_yaml_is_one_problem_with_its_line() {
     let Err(error) = parse("x.yaml", "a: 1\nb: [1\n", &environment, read) else {
         panic!("must fail");
