@@ -39,6 +39,10 @@ pub const PEM_BYTES_MAX: u64 = 256 * 1024;
 /// leave, those of six-day certificates included, so that one that works is not warned about.
 pub const CERTIFICATE_ENDS_SOON: Duration = Duration::from_secs(3 * 24 * 60 * 60);
 
+/// Most problems of a configuration file that are shown. The file is read once more for the line of
+/// each: with all of them, a large file of something else would take hours to refuse.
+pub const CONFIG_PROBLEMS_MAX: usize = 50;
+
 /// Size of the buffer that a small object is collected in, and of one part of a large one, in
 /// bytes. S3 wants at least 5 MiB for every part but the last.
 pub const PART_BYTES: usize = 8 * 1024 * 1024;

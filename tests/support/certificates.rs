@@ -3,7 +3,7 @@
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use s3up::client::tls::pin::Pin;
+use s3up::pin::Pin;
 use std::path::{Path, PathBuf};
 
 /// A certificate and its private key.

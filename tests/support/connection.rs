@@ -3,7 +3,7 @@
 use super::api::{Answer, Request};
 use super::waiting::DEADLINE;
 use std::io::{self, BufRead as _, BufReader, Read, Write};
-use std::net::{Shutdown, TcpStream};
+use std::net::{Ipv4Addr, Shutdown, SocketAddrV4, TcpStream};
 
 /// A connection, plain or within TLS.
 pub(crate) struct Connection<S: Read + Write = TcpStream> {
@@ -27,6 +27,11 @@ impl Connection {
         rustix::net::sockopt::set_socket_linger(self.stream.get_ref(), linger).unwrap();
     }
 
+    /// The socket.
+    pub(crate) fn socket(&self) -> &TcpStream {
+        self.stream.get_ref()
+    }
+
     /// Whether there is something to read, the end included.
     pub(crate) fn is_readable(&self) -> bool {
         !self.stream.buffer().is_empty()
@@ -36,7 +41,21 @@ impl Connection {
 
 /// A socket on which nothing blocks for ever.
 pub(crate) fn socket_to(port: u16) -> TcpStream {
-    let socket = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    prepared(TcpStream::connect(("127.0.0.1", port)).unwrap())
+}
+
+/// A socket that holds little of what nobody reads.
+pub(crate) fn narrow_to(port: u16) -> TcpStream {
+    use rustix::net::{AddressFamily, SocketType, connect, socket, sockopt};
+    let socket = socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
+    // Before it connects, or the window is wide already.
+    sockopt::set_socket_recv_buffer_size(&socket, 64 * 1024).unwrap();
+    connect(&socket, &SocketAddrV4::new(Ipv4Addr::LOCALHOST, port)).unwrap();
+    prepared(TcpStream::from(socket))
+}
+
+/// A socket, so that nothing on it blocks for ever.
+pub(crate) fn prepared(socket: TcpStream) -> TcpStream {
     socket.set_read_timeout(Some(DEADLINE)).unwrap();
     socket.set_write_timeout(Some(DEADLINE)).unwrap();
     socket.set_nodelay(true).unwrap();
@@ -102,6 +121,12 @@ impl<S: Read + Write> Connection<S> {
             assert_ne!(self.stream.read_line(&mut head).unwrap(), 0, "no head: {head:?}");
         }
         head
+    }
+
+    /// Reads so many bytes.
+    #[track_caller]
+    pub(crate) fn read_exactly(&mut self, bytes: &mut [u8]) {
+        self.stream.read_exact(bytes).unwrap();
     }
 
     /// Reads to the end.

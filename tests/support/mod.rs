@@ -5,6 +5,7 @@ pub(crate) mod bucket;
 pub(crate) mod certificates;
 pub(crate) mod client;
 pub(crate) mod connection;
+pub(crate) mod crowd;
 pub(crate) mod daemon;
 pub(crate) mod pair;
 pub(crate) mod relay;

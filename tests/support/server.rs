@@ -27,6 +27,8 @@ pub(crate) struct Server {
     /// The value of `server.tls`, as it stands in the file.
     pub(crate) tls: String,
     pub(crate) workers: usize,
+    /// Addresses and blocks of them.
+    pub(crate) trusted_proxies: Vec<&'static str>,
     /// The section `limits`, as it stands in the file: empty for the defaults.
     pub(crate) limits: String,
     /// Name and key of each client.
@@ -62,6 +64,7 @@ impl Server {
             host: "127.0.0.1",
             tls: "{ enabled: false }".to_owned(),
             workers: 16,
+            trusted_proxies: vec![],
             limits: String::new(),
             clients: vec![("web", WEB_KEY), ("web-eu", EU_KEY)],
             max_file_size_mb: 100,
@@ -114,11 +117,13 @@ impl Server {
             )
         };
         format!(
-            "server:\n  host: \"{}\"\n  port: {}\n  tls: {}\n  workers: {}\n{}\n{}clients:\n{}",
+            "server:\n  host: \"{}\"\n  port: {}\n  tls: {}\n  workers: {}\n  trusted_proxies: {:?}\n\
+             {}\n{}clients:\n{}",
             self.host,
             self.port,
             self.tls,
             self.workers,
+            self.trusted_proxies,
             self.limits,
             self.bucket.yaml(),
             self.clients.iter().map(client).collect::<String>()

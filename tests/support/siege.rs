@@ -34,6 +34,8 @@ impl Siege {
     pub(crate) fn with_limits(limits: &str) -> Self {
         let mut server = Server::new(Kind::Directory);
         limits.clone_into(&mut server.limits);
+        // Enough of them to notice what takes one and does not give it back.
+        server.workers = 8;
         Self::of(server)
     }
 
@@ -51,13 +53,12 @@ impl Siege {
     pub(crate) fn within_tls(limits: &str) -> Self {
         let mut server = Server::new(Kind::Directory);
         limits.clone_into(&mut server.limits);
+        server.workers = 8;
         let peer = TlsPeer::of(&mut server);
         Self::begin(server, Some(peer))
     }
 
     fn begin(mut server: Server, peer: Option<TlsPeer>) -> Self {
-        // Enough of them to notice what takes one and does not give it back.
-        server.workers = 8;
         let port = server.start();
         let before = server.vitals();
         let siege = Self { server, port, peer, before };

@@ -68,10 +68,19 @@ impl Vitals {
         self.threads.values().sum()
     }
 
+    /// How many threads there are of this name.
+    pub(crate) fn threads_named(&self, name: &str) -> usize {
+        self.threads.get(name).copied().unwrap_or_default()
+    }
+
+    /// How many descriptors there are in all.
+    pub(crate) fn descriptors(&self) -> usize {
+        self.descriptors.values().sum()
+    }
+
     fn holds_no_more_than(&self, before: &Self) -> bool {
-        let all = |tally: &BTreeMap<String, usize>| tally.values().sum::<usize>();
         self.threads() <= before.threads()
-            && all(&self.descriptors) <= all(&before.descriptors)
+            && self.descriptors() <= before.descriptors()
             && self.temporary == before.temporary
             && self.memory_kib <= before.memory_kib + MEMORY_KEPT_KIB
     }

@@ -4,8 +4,8 @@
 
 use super::absolute_path;
 use crate::client::tls::Trust;
-use crate::client::tls::pin::Pin;
 use crate::config::Section;
+use crate::pin::Pin;
 use crate::secret::Secret;
 use url::{Host, Url};
 

@@ -6,13 +6,12 @@
 
 pub mod connector;
 pub mod explain;
-pub mod pin;
 pub mod roots;
 pub mod verifier;
 
 use crate::clock;
+use crate::pin::Pin;
 use connector::TlsConnector;
-use pin::Pin;
 use roots::{CaFileError, Roots};
 use rustls::ClientConfig;
 use rustls::crypto::ring;

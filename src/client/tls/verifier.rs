@@ -4,8 +4,8 @@
 //! is an argument. What it refuses it remembers in the error, since `rustls` keeps nothing of a
 //! certificate that was not accepted.
 
-use crate::client::tls::pin::Pin;
 use crate::client::tls::roots::Roots;
+use crate::pin::Pin;
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{

@@ -3,6 +3,7 @@
 //! Runs on a thread of its own. It owns the stream and what was read of the next head. One request
 //! is served at a time; each has its line in the log, refused ones with the reason.
 
+use super::access_log::Line;
 use super::admission::{Refused, admit};
 use super::census::ConnectionId;
 use super::exchange::{Ending, Exchange, Next};
@@ -53,14 +54,6 @@ enum NoHead {
     Gone,
     /// Something that is answered, before the connection is closed.
     Refused(ApiError),
-}
-
-/// What the log says of a request.
-struct Line<'l> {
-    peer: IpAddr,
-    client: Option<&'l str>,
-    request: Option<&'l Head>,
-    started: Instant,
 }
 
 /// Serves a connection until one side ends it.
@@ -178,30 +171,19 @@ impl Connection<'_> {
         let peer =
             forwarded::client_address(self.visitor.address, forwarded_for, &gate.trusted_proxies);
         let line = Line { peer, client: None, request: Some(head), started };
-        if !gate.census().set_busy(self.visitor.id, true) {
-            line.write(None, "shown out to make room for others");
-            return Next::Cut;
-        }
-        let next = self.answer_busily(head, line);
-        gate.census().set_busy(self.visitor.id, false);
-        next
-    }
-
-    fn answer_busily(&mut self, head: &Head, line: Line<'_>) -> Next {
-        let gate = self.gate;
         let keep_alive = head.keep_alive
             && !self.visitor.vestibule
             && self.served < REQUESTS_PER_CONNECTION_MAX
             && !gate.stop.is_raised();
         let bodiless = head.content_length.is_none_or(|length| length == 0);
         if bodiless && matches!(route(&head.method, &head.target), Ok(Route::Health)) {
-            return self.respond(line, health(), keep_alive, String::new());
+            return self.respond(line, Reply::alive(), keep_alive, String::new());
         }
         if self.visitor.vestibule {
             let message = "the server has as many connections as it can; try again later";
             return self.refuse(line, &ApiError::new(ErrorCode::Unavailable, message), false);
         }
-        let admitted = match admit(head, &gate.clients.current(), line.peer) {
+        let admitted = match admit(head, &gate.clients.current(), peer) {
             Ok(admitted) => admitted,
             Err(Refused { error, client }) => {
                 let line = Line { client: client.as_deref(), ..line };
@@ -214,8 +196,11 @@ impl Connection<'_> {
             }
         };
         let client = admitted.client.as_ref().map(|client| client.name.as_str());
-        if client.is_some() {
-            gate.census().prove(self.visitor.id);
+        let line = Line { client, ..line };
+        // Whoever has no key is never busy: it could stay in the house by not taking its answers.
+        if client.is_some() && !self.begin_exchange() {
+            line.write(None, "shown out to make room for others");
+            return Next::Cut;
         }
         let exchange = Exchange {
             gate,
@@ -226,8 +211,15 @@ impl Connection<'_> {
             keep_alive,
         };
         let Ending { status, note, next } = exchange.run();
-        Line { client, ..line }.write(status, &note);
+        gate.census().set_busy(self.visitor.id, false);
+        line.write(status, &note);
         next
+    }
+
+    /// Notes that a peer with a good key is being served; `false` if it had to make room just now.
+    fn begin_exchange(&self) -> bool {
+        let mut census = self.gate.census();
+        census.prove(self.visitor.id) && census.set_busy(self.visitor.id, true)
     }
 
     /// Refuses a peer that has no good key: it waits for its answer, the longer the more often it
@@ -250,13 +242,8 @@ impl Connection<'_> {
         }
     }
 
-    /// Does nothing for a while, or until the connection ends: who waits here makes room if it is
-    /// needed.
+    /// Does nothing for a while, or until the connection ends: who is shown out must not stay.
     fn keep_waiting(&self, delay: Duration) {
-        if delay.is_zero() {
-            return;
-        }
-        self.gate.census().set_busy(self.visitor.id, false);
         // Whether it has ended shows when the answer is sent.
         let _ = self.stream.wait(For::Ending, clock::monotonic() + delay);
     }
@@ -292,36 +279,4 @@ impl Connection<'_> {
             }
         }
     }
-}
-
-fn health() -> Reply {
-    Reply::json(200, &crate::server::handlers::status())
-}
-
-impl Line<'_> {
-    fn write(&self, status: Option<u16>, note: &str) {
-        let Self { peer, client, request, started } = self;
-        let (method, target) =
-            request.map_or(("-", "-"), |head| (head.method.as_str(), head.target.as_str()));
-        let status = status.map_or_else(|| "-".to_owned(), |status| status.to_string());
-        log::info!(
-            "{peer} {} {method} {target:?} {status} {:.3} s {}",
-            client.unwrap_or("-"),
-            (clock::monotonic() - *started).as_secs_f64(),
-            visible(note)
-        );
-    }
-}
-
-/// `text` without what does not show: control characters, and those that turn the direction of
-/// writing. A note may repeat a path, which may have any of them.
-fn visible(text: &str) -> String {
-    let mut shown = String::with_capacity(text.len());
-    for character in text.chars() {
-        match character {
-            '"' | '\'' | '\\' => shown.push(character),
-            _ => shown.extend(character.escape_debug()),
-        }
-    }
-    shown
 }

@@ -17,7 +17,7 @@ use crate::server::reply::ApiError;
 use crate::server::route::Route;
 use crate::wire::ErrorCode;
 use std::io;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// What becomes of the connection after a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -173,7 +173,9 @@ impl<'e> Exchange<'e> {
     }
 
     fn borrow(&self, need: Need) -> Result<(Lane, Loan<'e>), Trouble> {
-        let deadline = clock::monotonic() + LANE_WAIT;
+        // Whoever has no key may be shown out at any time, and would wait here all the same.
+        let wait = self.request.client.as_ref().map_or(Duration::ZERO, |_| LANE_WAIT);
+        let deadline = clock::monotonic() + wait;
         self.gate.lanes.borrow(need, deadline).ok_or_else(busy)
     }
 

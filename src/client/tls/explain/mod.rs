@@ -6,9 +6,9 @@
 #[cfg(test)]
 mod tests;
 
-use crate::client::tls::pin::Pin;
 use crate::client::tls::verifier::{Cause, Refused};
 use crate::limits::CERTIFICATE_NAMES_SHOWN_MAX;
+use crate::pin::Pin;
 use rustls::pki_types::{ServerName, UnixTime};
 use rustls::{
     AlertDescription, CertificateError, Error, InvalidMessage, OtherError, PeerIncompatible,
