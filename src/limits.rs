@@ -39,6 +39,10 @@ pub const PEM_BYTES_MAX: u64 = 256 * 1024;
 /// leave, those of six-day certificates included, so that one that works is not warned about.
 pub const CERTIFICATE_ENDS_SOON: Duration = Duration::from_secs(3 * 24 * 60 * 60);
 
+/// Most problems of a configuration file that are shown. The file is read once more for the line of
+/// each: with all of them, a large file of something else would take hours to refuse.
+pub const CONFIG_PROBLEMS_MAX: usize = 50;
+
 /// Size of the buffer that a small object is collected in, and of one part of a large one, in
 /// bytes. S3 wants at least 5 MiB for every part but the last.
 pub const PART_BYTES: usize = 8 * 1024 * 1024;
@@ -100,6 +104,12 @@ pub const COPY_BUFFER_BYTES: usize = 128 * 1024;
 /// arrives before the body is sent instead of being lost with it.
 pub const EXPECT_CONTINUE_BYTES: u64 = 256 * 1024;
 
+/// Largest `server.ca_file`, in bytes: the whole collection of a Linux system has a quarter of a MiB.
+pub const CA_FILE_BYTES_MAX: u64 = 4 * 1024 * 1024;
+
+/// How many names of a certificate are repeated when it is for another server: some have a hundred.
+pub const CERTIFICATE_NAMES_SHOWN_MAX: usize = 8;
+
 /// Step of the clock that stamps files, with a margin: 4 ms were seen on ext4.
 pub const FILE_CLOCK_STEP: Duration = Duration::from_millis(10);
 
@@ -145,7 +155,7 @@ pub mod gate {
     pub const SMALL_BODY_BYTES: u64 = 256 * 1024;
     /// Payload of one chunk on a lane, in bytes; measured as the fastest of 16 to 256 KiB.
     pub const CHUNK_BYTES: usize = 64 * 1024;
-    /// Most lanes that large uploads leave to everything else.
+    /// Most lanes that large uploads and downloads leave to everything else.
     pub const LANES_RESERVED_MAX: usize = 8;
     /// Workers beyond one for each lane, so that a new lane can be proven while others are busy.
     pub const SPARE_WORKERS: usize = 4;

@@ -13,7 +13,7 @@ use crate::server::readiness::Readiness;
 use crate::server::reply::{ApiError, Reply};
 use crate::server::route::Route;
 use crate::server::store::{ByteRange, ObjectInfo, ObjectStore, OpenObject, StoreError};
-use crate::wire::{ErrorCode, Existence, MTIME_HEADER, SHA256_HEADER, Status};
+use crate::wire::{ErrorCode, Existence, MTIME_HEADER, SHA256_HEADER};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use std::io::{self, Read};
 
@@ -82,7 +82,7 @@ impl Handlers {
             (Route::Exists(path), Some(client)) => self.exists(client, path),
             (Route::Download(path), Some(client)) => self.download(client, path, request),
             (Route::Ready, _) => self.ready(),
-            (Route::Health, _) => Ok((Reply::json(200, &status()), String::new())),
+            (Route::Health, _) => Ok((Reply::alive(), String::new())),
             // The gate has let somebody in whom it does not know: nothing is given away.
             (_, None) => Err(ApiError::new(ErrorCode::Unauthorized, "no API key").into()),
         }
@@ -177,7 +177,7 @@ impl Handlers {
             }
         });
         if ready {
-            return Ok((Reply::json(200, &status()), String::new()));
+            return Ok((Reply::alive(), String::new()));
         }
         Err(ApiError::new(ErrorCode::Unavailable, "the store does not answer as it should").into())
     }
@@ -185,11 +185,6 @@ impl Handlers {
     fn key(&self, client: &Identity, path: &RemotePath) -> Result<ObjectKey, Refusal> {
         Ok(ObjectKey::new(&self.prefix, &client.name, path).map_err(ApiError::from)?)
     }
-}
-
-/// What `/health` says.
-pub(super) fn status() -> Status {
-    Status { status: "ok".into(), version: env!("CARGO_PKG_VERSION").into() }
 }
 
 fn refused(request: &Admitted, refusal: Refusal) -> Handled {

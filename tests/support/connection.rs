@@ -23,8 +23,8 @@ impl Connection {
 
     /// Breaks it: the other side sees a reset.
     pub(crate) fn reset(self) {
-        let at_once = Some(std::time::Duration::ZERO);
-        rustix::net::sockopt::set_socket_linger(self.stream.get_ref(), at_once).unwrap();
+        let linger = Some(std::time::Duration::ZERO);
+        rustix::net::sockopt::set_socket_linger(self.stream.get_ref(), linger).unwrap();
     }
 
     /// The socket.
@@ -66,6 +66,11 @@ impl<S: Read + Write> Connection<S> {
     /// One over a stream that is there already.
     pub(crate) fn over(stream: S) -> Self {
         Self { stream: BufReader::new(stream) }
+    }
+
+    /// What it goes over.
+    pub(super) fn stream_mut(&mut self) -> &mut S {
+        self.stream.get_mut()
     }
 
     /// Says something, all of which must be taken.
@@ -128,6 +133,30 @@ impl<S: Read + Write> Connection<S> {
     pub(crate) fn rest(&mut self) -> io::Result<Vec<u8>> {
         let mut rest = Vec::new();
         self.stream.read_to_end(&mut rest).map(|_| rest)
+    }
+
+    /// Reads what comes next; 0 bytes at an end in order.
+    pub(crate) fn read(&mut self, piece: &mut [u8]) -> io::Result<usize> {
+        self.stream.read(piece)
+    }
+
+    /// Reads to where the other side has broken it off, by an end or a reset, and returns how many
+    /// bytes came.
+    #[track_caller]
+    pub(crate) fn bytes_until_broken(&mut self) -> u64 {
+        let mut piece = vec![0; 64 * 1024];
+        let mut count = 0;
+        loop {
+            match self.read(&mut piece) {
+                Ok(0) => return count,
+                Ok(more) => count += more as u64,
+                Err(error) => {
+                    let reset = io::ErrorKind::ConnectionReset;
+                    assert_eq!(error.kind(), reset, "after {count} bytes: {error}");
+                    return count;
+                }
+            }
+        }
     }
 
     /// Checks that the other side has ended it in order, and said nothing more.

@@ -2,6 +2,7 @@
 
 pub(crate) mod api;
 pub(crate) mod bucket;
+pub(crate) mod certificates;
 pub(crate) mod client;
 pub(crate) mod connection;
 pub(crate) mod crowd;
@@ -14,6 +15,8 @@ pub(crate) mod scripted_server;
 pub(crate) mod server;
 pub(crate) mod siege;
 pub(crate) mod slot;
+pub(crate) mod tls_front;
+pub(crate) mod tls_peer;
 pub(crate) mod vitals;
 pub(crate) mod waiting;
 

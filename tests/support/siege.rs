@@ -1,9 +1,10 @@
 //! A server under attack: what must be as it was when the attack is over.
 
-use super::api::{Request, parts};
+use super::api::{Answer, Request, parts};
 use super::bucket::Kind;
 use super::connection::Connection;
 use super::server::{Server, WEB_KEY};
+use super::tls_peer::TlsPeer;
 use super::vitals::Vitals;
 use super::waiting::{DEADLINE, eventually};
 use serde_json::json;
@@ -16,6 +17,8 @@ const HONEST: &str = "honest/file";
 pub(crate) struct Siege {
     server: Server,
     port: u16,
+    /// Whoever speaks TLS to it, if it does.
+    peer: Option<TlsPeer>,
     before: Vitals,
 }
 
@@ -43,10 +46,23 @@ impl Siege {
     }
 
     /// Of a server that is not yet started.
-    pub(crate) fn of(mut server: Server) -> Self {
+    pub(crate) fn of(server: Server) -> Self {
+        Self::begin(server, None)
+    }
+
+    /// Of a server that speaks TLS.
+    pub(crate) fn within_tls(limits: &str) -> Self {
+        let mut server = Server::new(Kind::Directory);
+        limits.clone_into(&mut server.limits);
+        server.workers = 8;
+        let peer = TlsPeer::of(&mut server);
+        Self::begin(server, Some(peer))
+    }
+
+    fn begin(mut server: Server, peer: Option<TlsPeer>) -> Self {
         let port = server.start();
         let before = server.vitals();
-        let siege = Self { server, port, before };
+        let siege = Self { server, port, peer, before };
         siege.assert_serves_the_honest();
         eventually(DEADLINE, "the honest client has gone", || {
             (siege.server.vitals().threads_named("connection") == 0).then_some(())
@@ -60,7 +76,21 @@ impl Siege {
         self.port
     }
 
-    /// A new connection to it.
+    /// Whoever speaks TLS to it.
+    pub(crate) fn peer(&self) -> &TlsPeer {
+        self.peer.as_ref().expect("a siege within TLS")
+    }
+
+    /// Asks it on a new connection, as an honest client does.
+    #[track_caller]
+    pub(crate) fn ask(&self, request: &Request) -> Answer {
+        match &self.peer {
+            None => self.connect().ask(request),
+            Some(peer) => peer.connect(self.port).ask(request),
+        }
+    }
+
+    /// A new connection to it, without TLS.
     pub(crate) fn connect(&self) -> Connection {
         Connection::to(self.port)
     }
@@ -113,11 +143,11 @@ impl Siege {
     /// Checks that a new connection is served.
     #[track_caller]
     pub(crate) fn assert_serves_the_honest(&self) {
-        let health = Request::new("GET", "/health").send(self.port);
+        let health = self.ask(&Request::new("GET", "/health"));
         assert_eq!((health.status, &health.json()["status"]), (200, &json!("ok")));
         let content = fastrand::u64(..).to_string();
         let upload = Request::upload(&parts(HONEST, content.as_bytes())).key(WEB_KEY);
-        let answer = upload.send(self.port);
+        let answer = self.ask(&upload);
         assert_eq!(answer.status, 200, "{}", answer.text());
         let stored = self.server.bucket.get(&format!("backups/web/{HONEST}")).unwrap();
         assert_eq!(stored, content.as_bytes());
@@ -135,7 +165,7 @@ pub(crate) struct Refusal<'r> {
 impl Refusal<'_> {
     /// Checks an answer in every letter.
     #[track_caller]
-    pub(crate) fn assert_is(&self, answer: &super::api::Answer) {
+    pub(crate) fn assert_is(&self, answer: &Answer) {
         let Self { status, code, message } = self;
         answer.assert_error(*status, code);
         let expected = json!({"success": false, "error": code, "message": message});

@@ -3,6 +3,7 @@
 //! Runs on a thread of its own. It owns the stream and what was read of the next head. One request
 //! is served at a time; each has its line in the log, refused ones with the reason.
 
+use super::access_log::Line;
 use super::admission::{Refused, admit};
 use super::census::ConnectionId;
 use super::exchange::{Ending, Exchange, Next};
@@ -55,14 +56,6 @@ enum NoHead {
     Refused(ApiError),
 }
 
-/// What the log says of a request.
-struct Line<'l> {
-    peer: IpAddr,
-    client: Option<&'l str>,
-    request: Option<&'l Head>,
-    started: Instant,
-}
-
 /// Serves a connection until one side ends it.
 pub(super) fn serve(gate: &Gate, visitor: Visitor) {
     if gate.stop.is_raised() {
@@ -88,7 +81,8 @@ pub(super) fn serve(gate: &Gate, visitor: Visitor) {
 fn speak_plainly(mut stream: Stream, address: IpAddr) {
     let error = ApiError::new(ErrorCode::BadRequest, "this port speaks TLS: use https://");
     stream.write_plain(&response::refusal(&error, false, false));
-    log::info!("{address} - - - 400 {}", error.note());
+    let line = Line { peer: address, client: None, request: None, started: clock::monotonic() };
+    line.write(Some(error.code.status()), &error.note());
     stream.linger(clock::monotonic() + LINGER);
 }
 
@@ -183,7 +177,7 @@ impl Connection<'_> {
             && !gate.stop.is_raised();
         let bodiless = head.content_length.is_none_or(|length| length == 0);
         if bodiless && matches!(route(&head.method, &head.target), Ok(Route::Health)) {
-            return self.respond(line, health(), keep_alive, String::new());
+            return self.respond(line, Reply::alive(), keep_alive, String::new());
         }
         if self.visitor.vestibule {
             let message = "the server has as many connections as it can; try again later";
@@ -285,36 +279,4 @@ impl Connection<'_> {
             }
         }
     }
-}
-
-fn health() -> Reply {
-    Reply::json(200, &crate::server::handlers::status())
-}
-
-impl Line<'_> {
-    fn write(&self, status: Option<u16>, note: &str) {
-        let Self { peer, client, request, started } = self;
-        let (method, target) =
-            request.map_or(("-", "-"), |head| (head.method.as_str(), head.target.as_str()));
-        let status = status.map_or_else(|| "-".to_owned(), |status| status.to_string());
-        log::info!(
-            "{peer} {} {method} {target:?} {status} {:.3} s {}",
-            client.unwrap_or("-"),
-            (clock::monotonic() - *started).as_secs_f64(),
-            visible(note)
-        );
-    }
-}
-
-/// `text` without what does not show: control characters, and those that turn the direction of
-/// writing. A note may repeat a path, which may have any of them.
-fn visible(text: &str) -> String {
-    let mut shown = String::with_capacity(text.len());
-    for character in text.chars() {
-        match character {
-            '"' | '\'' | '\\' => shown.push(character),
-            _ => shown.extend(character.escape_debug()),
-        }
-    }
-    shown
 }

@@ -126,26 +126,15 @@ impl<'e> Exchange<'e> {
                 self.say_continue()?;
                 let body = Body::new(self.stream, self.received, length, self.gate.pace());
                 let chunks = body.read_whole()?;
-                self.ask_at_once(&chunks, Need::Short)
+                self.ask_at_once(&chunks)
             }
-            None => self.ask_at_once(&[], self.need()),
-        }
-    }
-
-    /// How long a request without a body holds its lane.
-    fn need(&self) -> Need {
-        match self.request.route {
-            // Until the peer has taken the file, which may be as slow as a large upload.
-            Route::Download(_) if !self.request.head_only => Need::Long,
-            // Anybody may ask, and as often as they like.
-            _ if self.request.client.is_none() => Need::Long,
-            _ => Need::Short,
+            None => self.ask_at_once(&[]),
         }
     }
 
     /// Sends what is there, body and all, and waits for the answer.
-    fn ask_at_once(&mut self, chunks: &[u8], need: Need) -> Result<Answered<'e>, Trouble> {
-        let (mut lane, loan) = self.borrow(need)?;
+    fn ask_at_once(&mut self, chunks: &[u8]) -> Result<Answered<'e>, Trouble> {
+        let (mut lane, loan) = self.borrow(self.need())?;
         let mut message = head::write(self.request, loan.exchange(), self.gate.lanes.seal());
         message.extend_from_slice(chunks);
         let written = lane.write(&message, worker_deadline()).map_err(Trouble::Lane)?;
@@ -170,6 +159,17 @@ impl<'e> Exchange<'e> {
         }
         let body_taken = body.is_over();
         self.await_answer(lane, loan, written, body_taken)
+    }
+
+    /// How long the answer to a request that is complete will hold its lane.
+    fn need(&self) -> Need {
+        match self.request.route {
+            // As long as the peer takes to read it.
+            Route::Download(_) if !self.request.head_only => Need::Long,
+            // Anybody may ask it, and it is the store that answers: those must not crowd clients out.
+            Route::Ready => Need::Long,
+            _ => Need::Short,
+        }
     }
 
     fn borrow(&self, need: Need) -> Result<(Lane, Loan<'e>), Trouble> {

@@ -6,6 +6,7 @@
 //!
 //! Threads: `door` accepts; each connection has one. They share one [`Gate`].
 
+mod access_log;
 pub mod admission;
 mod body;
 pub mod census;

@@ -5,8 +5,8 @@
 //! proven by a round trip before it counts: `tiny_http` may leave a connection without a thread when
 //! several come at once.
 //!
-//! What takes as long as a peer likes, such as a large upload or a download, never holds the last
-//! [`Lanes::reserve`] lanes, so that everything that is short finds one. Nothing here waits without a deadline.
+//! Large uploads and downloads never hold the last [`Lanes::reserve`] lanes, so that everything that
+//! is short finds one. Nothing here waits without a deadline.
 
 mod answer;
 mod folder;
@@ -40,7 +40,8 @@ use std::time::{Duration, Instant};
 pub enum Need {
     /// As long as the server itself takes: all that is sent is at hand.
     Short,
-    /// As long as a peer takes to send a large body, or to take one; or nobody with a key asks.
+    /// As long as a peer takes to send a large body, or to read a file; or whatever must not crowd
+    /// those out that are short.
     Long,
 }
 
@@ -101,7 +102,7 @@ impl Lanes {
         &self.seal
     }
 
-    /// How many lanes [`Need::Long`] leaves to [`Need::Short`].
+    /// How many lanes large uploads and downloads leave to others.
     pub fn reserve(&self) -> usize {
         self.reserve
     }

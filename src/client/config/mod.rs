@@ -2,13 +2,15 @@
 //!
 //! Pure: text in, a checked [`Config`] or every problem at once out.
 
+mod server;
+
+pub use server::Server;
+
 use crate::config::{self, ConfigError, Environment, Section};
 use crate::limits::{DEBOUNCE_SECONDS_MAX, DEBOUNCE_SECONDS_MIN};
 use crate::remote_path::RemotePrefix;
-use crate::secret::Secret;
 use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
-use url::{Host, Url};
 
 /// A whole client configuration.
 #[derive(Clone, Debug)]
@@ -25,15 +27,6 @@ pub struct Config {
     pub stability: Stability,
     /// How files are sent.
     pub upload: Upload,
-}
-
-/// The server and this host's key.
-#[derive(Clone, Debug)]
-pub struct Server {
-    /// The base address, without a slash at its end.
-    pub url: String,
-    /// This host's key.
-    pub api_key: Secret,
 }
 
 /// One watched folder.
@@ -79,7 +72,7 @@ pub struct Upload {
 /// Reads a configuration. `file` is the name problems are reported under.
 pub fn parse(file: &str, text: &str, environment: Environment<'_>) -> Result<Config, ConfigError> {
     config::parse(file, text, environment, |root| {
-        let server = root.section("server", server);
+        let server = root.section("server", server::read);
         let database = root.section("database", |section| section.required("path", absolute_path));
         let watches = root.list("watches", watch).filter(|watches| disjoint(root, watches));
         let scan = root.section_or_default("scan", scan);
@@ -94,43 +87,6 @@ pub fn parse(file: &str, text: &str, environment: Environment<'_>) -> Result<Con
             upload: upload?,
         })
     })
-}
-
-fn server(section: &Section<'_>) -> Option<Server> {
-    let plaintext = section.flag("allow_plaintext", false);
-    let url = section.required("url", |text| server_url(text, plaintext.unwrap_or(true)));
-    let api_key = section.secret("api_key", Secret::api_key);
-    plaintext?;
-    Some(Server { url: url?, api_key: api_key? })
-}
-
-fn server_url(text: &str, plaintext: bool) -> Result<String, String> {
-    let url = Url::parse(text).map_err(|error| {
-        format!("is not an address ({error}); such as https://backup.example.com:8080 is expected")
-    })?;
-    let loopback = match url.host() {
-        Some(Host::Domain(name)) => name == "localhost",
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
-    };
-    match url.scheme() {
-        "https" => {}
-        "http" if loopback || plaintext => {}
-        "http" => {
-            return Err("would send files and key unencrypted; use https://, or set \
-                        server.allow_plaintext: true if the way there is safe"
-                .into());
-        }
-        _ => return Err("must begin with https://".into()),
-    }
-    if !url.username().is_empty() || url.password().is_some() {
-        return Err("must not contain a user name; the key goes to server.api_key".into());
-    }
-    if url.query().is_some() || url.fragment().is_some() {
-        return Err("must end with the host, port or path; no '?' or '#'".into());
-    }
-    Ok(url.as_str().trim_end_matches('/').to_owned())
 }
 
 fn watch(section: &Section<'_>) -> Option<Watch> {
@@ -309,23 +265,6 @@ upload:
              client.yaml:8: upload.retries: unknown key; known here: concurrency, retry_attempts, \
              retry_delay_seconds",
         );
-    }
-
-    #[test]
-    fn plain_http_needs_a_loopback_address_or_the_operators_word() {
-        let url = |text: &str, plaintext| server_url(text, plaintext).is_ok();
-        for safe in
-            ["https://a.example", "http://127.0.0.1:8080", "http://[::1]/", "http://localhost"]
-        {
-            assert!(url(safe, false), "{safe}");
-        }
-        for unsafe_url in ["http://a.example", "http://10.0.0.1", "http://localhost.evil.example"] {
-            assert!(!url(unsafe_url, false) && url(unsafe_url, true), "{unsafe_url}");
-        }
-        for wrong in ["", "a.example", "https://", "https://u:p@a.example", "https://a/?x", "//a"] {
-            assert!(!url(wrong, true), "{wrong}");
-        }
-        assert_eq!(server_url("https://a.example/x/", false).unwrap(), "https://a.example/x");
     }
 
     #[test]
