@@ -53,8 +53,13 @@ impl Crew {
 
     /// Waits until all have ended, at most until `deadline`; `false` if some have not.
     pub fn wait(&self, deadline: Instant) -> bool {
+        self.wait_for_room(0, deadline)
+    }
+
+    /// Waits until no more than `most` are running, at most until `deadline`; `false` if more are.
+    pub fn wait_for_room(&self, most: usize, deadline: Instant) -> bool {
         let mut running = self.shared.running.lock().unwrap_or_else(PoisonError::into_inner);
-        while *running > 0 {
+        while *running > most {
             let Some(left) = deadline.checked_duration_since(clock::monotonic()) else {
                 return false;
             };
@@ -100,6 +105,7 @@ mod tests {
         .unwrap();
         crew.spawn("panics", || panic!("on purpose")).unwrap();
         assert!(!crew.wait(clock::monotonic()));
+        assert!(crew.wait_for_room(1, clock::monotonic() + Duration::from_secs(30)));
         drop(open);
         assert!(crew.wait(clock::monotonic() + Duration::from_secs(30)));
         assert!(crew.is_empty());

@@ -11,6 +11,7 @@ pub mod digest;
 pub mod exact;
 pub mod limits;
 pub mod names;
+pub mod pin;
 pub mod program;
 pub mod remote_path;
 pub mod secret;

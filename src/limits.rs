@@ -39,6 +39,10 @@ pub const PEM_BYTES_MAX: u64 = 256 * 1024;
 /// leave, those of six-day certificates included, so that one that works is not warned about.
 pub const CERTIFICATE_ENDS_SOON: Duration = Duration::from_secs(3 * 24 * 60 * 60);
 
+/// Most problems of a configuration file that are shown. The file is read once more for the line of
+/// each: with all of them, a large file of something else would take hours to refuse.
+pub const CONFIG_PROBLEMS_MAX: usize = 50;
+
 /// Size of the buffer that a small object is collected in, and of one part of a large one, in
 /// bytes. S3 wants at least 5 MiB for every part but the last.
 pub const PART_BYTES: usize = 8 * 1024 * 1024;
@@ -100,6 +104,12 @@ pub const COPY_BUFFER_BYTES: usize = 128 * 1024;
 /// arrives before the body is sent instead of being lost with it.
 pub const EXPECT_CONTINUE_BYTES: u64 = 256 * 1024;
 
+/// Largest `server.ca_file`, in bytes: the whole collection of a Linux system has a quarter of a MiB.
+pub const CA_FILE_BYTES_MAX: u64 = 4 * 1024 * 1024;
+
+/// How many names of a certificate are repeated when it is for another server: some have a hundred.
+pub const CERTIFICATE_NAMES_SHOWN_MAX: usize = 8;
+
 /// Step of the clock that stamps files, with a margin: 4 ms were seen on ext4.
 pub const FILE_CLOCK_STEP: Duration = Duration::from_millis(10);
 
@@ -145,11 +155,11 @@ pub mod gate {
     pub const SMALL_BODY_BYTES: u64 = 256 * 1024;
     /// Payload of one chunk on a lane, in bytes; measured as the fastest of 16 to 256 KiB.
     pub const CHUNK_BYTES: usize = 64 * 1024;
-    /// Most lanes that large uploads leave to everything else.
+    /// Most lanes that large uploads and downloads leave to everything else.
     pub const LANES_RESERVED_MAX: usize = 8;
     /// Workers beyond one for each lane, so that a new lane can be proven while others are busy.
     pub const SPARE_WORKERS: usize = 4;
-    /// STUB
+    /// Most small bodies in flight, each up to [`SMALL_BODY_BYTES`] in memory: 128 MiB in all.
     pub const SMALL_BODIES_MAX: usize = 512;
     /// How long a new lane's round trip may take: no work is in it.
     pub const LANE_PROOF: Duration = Duration::from_secs(5);
@@ -163,40 +173,41 @@ pub mod gate {
     pub const LINGER: Duration = Duration::from_secs(5);
     /// Most requests on one connection; the next one opens a new one.
     pub const REQUESTS_PER_CONNECTION_MAX: u32 = 10_000;
+    /// Most connections that wait to be accepted. The system may allow fewer (`net.core.somaxconn`).
+    /// Beyond it a peer tries again a second later by itself, so that a burst of hosts should fit.
+    pub const BACKLOG: i32 = 1024;
     /// First pause after a failed accept, which grows ...
     pub const ACCEPT_PAUSE_FIRST: Duration = Duration::from_millis(10);
     /// ... up to this one.
     pub const ACCEPT_PAUSE_MAX: Duration = Duration::from_secs(1);
-    /// Descriptors that the server needs for itself: log, database, listeners, folders.
+    /// Most connections that are taken in when the house is full, beside those the configuration
+    /// allows. Only health is answered there; a few monitors and those who need to be told 503 have
+    /// to fit.
+    pub const VESTIBULE_CONNECTIONS: usize = 32;
+    /// Most connections that were shown out for others and have not ended yet: a thread and a
+    /// descriptor each until then. With more, nobody new is accepted.
+    pub const LEAVING_CONNECTIONS: usize = 8;
+    /// Failed authentications a peer may have on its account before its answers are slowed: a host
+    /// that is set up wrong tries once a minute, and its operator a few times by hand.
+    pub const AUTH_FAILURES_FREE: u32 = 10;
+    /// Failed authentications a peer may have on its account before it is told 429.
+    pub const AUTH_FAILURES_MAX: u32 = 30;
+    /// How long it takes until one failed authentication is forgotten: a full account takes five
+    /// minutes.
+    pub const AUTH_FAILURE_AGE: Duration = Duration::from_secs(10);
+    /// Delay of the first slowed answer to a failed authentication; it doubles with each further one.
+    pub const AUTH_DELAY_FIRST: Duration = Duration::from_millis(250);
+    /// Longest delay of an answer to a failed authentication.
+    pub const AUTH_DELAY_MAX: Duration = Duration::from_secs(2);
+    /// Most peers whose failed authentications are remembered: below 1 MB of memory.
+    pub const AUTH_PEERS_MAX: usize = 4096;
+    /// Descriptors that the server needs for itself: log, database, listeners, folders, and
+    /// [`LEAVING_CONNECTIONS`].
     pub const DESCRIPTORS_RESERVED: u64 = 32;
     /// Descriptors of one lane and its worker: three for the lane's two ends, the connection to
     /// S3 or the files of a folder, and some for what is being replaced.
     pub const DESCRIPTORS_PER_LANE: u64 = 8;
 }
-// The gate.
-
-/// Most connections that are taken in when the house is full, beside those the configuration allows.
-/// Only health is answered there; a few monitors and those who need to be told 503 have to fit.
-pub const VESTIBULE_CONNECTIONS: usize = 32;
-
-/// Failed authentications a peer may have on its account before its answers are slowed: a host that
-/// is set up wrong tries once a minute, and its operator a few times by hand.
-pub const AUTH_FAILURES_FREE: u32 = 10;
-
-/// Failed authentications a peer may have on its account before it is told 429.
-pub const AUTH_FAILURES_MAX: u32 = 30;
-
-/// How long it takes until one failed authentication is forgotten: a full account takes 5 minutes.
-pub const AUTH_FAILURE_AGE: Duration = Duration::from_secs(10);
-
-/// Delay of the first slowed answer to a failed authentication; it doubles with each further one.
-pub const AUTH_DELAY_FIRST: Duration = Duration::from_millis(250);
-
-/// Longest delay of an answer to a failed authentication.
-pub const AUTH_DELAY_MAX: Duration = Duration::from_secs(2);
-
-/// Most peers whose failed authentications are remembered: below 1 MB of memory.
-pub const AUTH_PEERS_MAX: usize = 4096;
 
 /// Deadlines of one HTTP request, as the client and the store keep them.
 pub mod http {
@@ -225,7 +236,7 @@ const _: () = assert!(
 );
 const _: () = assert!(UPLOAD_GRACE.as_secs() < SHUTDOWN_MAX.as_secs());
 const _: () = assert!(FIELD_BYTES_MAX >= KEY_BYTES_MAX);
-const _: () = assert!(AUTH_FAILURES_FREE < AUTH_FAILURES_MAX);
+const _: () = assert!(gate::AUTH_FAILURES_FREE < gate::AUTH_FAILURES_MAX);
 const _: () = assert!(
     COPY_BUFFER_BYTES >= 2 * (PART_HEAD_BYTES_MAX + BOUNDARY_BYTES_MAX + BOUNDARY_BLANKS_MAX),
     "a part's head and the line before it are read in one buffer"

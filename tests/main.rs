@@ -9,11 +9,26 @@
     reason = "a test that cannot go on stops, and shows the scene"
 )]
 
+mod client_tls;
+mod client_tls_failures;
 mod documents;
+mod fuzz_corpora;
+mod gate_answers;
+mod gate_bodies;
+mod gate_bounds;
+mod gate_drops;
+mod gate_heads;
+mod gate_lanes;
+mod gate_lengths;
+mod gate_panics;
+mod gate_smuggling;
+mod gate_throttle;
+mod gate_tls;
 mod http_api;
 mod http_curl;
 mod http_refusals;
 mod http_store_trouble;
+mod oracle;
 mod pair_changes;
 mod pair_faults;
 mod pair_files;

@@ -220,7 +220,7 @@ fn a_server_open_to_the_network_without_tls_warns_loudly() {
 #[test]
 fn a_server_without_its_certificate_does_not_start_and_names_the_file() {
     let mut server = Server::new(Kind::Directory);
-    server.tls = "{ enabled: true, cert_file: /no/cert.pem, key_file: /no/key.pem }";
+    server.tls = "{ enabled: true, cert_file: /no/cert.pem, key_file: /no/key.pem }".to_owned();
     server.launch();
     assert_eq!(server.ended().code(), Some(1));
     let log = server.log();

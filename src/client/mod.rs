@@ -16,6 +16,7 @@ pub mod retry;
 pub mod scanner;
 pub mod scope;
 pub mod stability;
+pub mod tls;
 pub mod transport;
 pub mod uploader;
 pub mod watcher;
@@ -32,6 +33,7 @@ use scope::Scope;
 use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
+use tls::TrustError;
 use transport::Transport;
 use uploader::Uploader;
 use watcher::{Watcher, baseline_now};
@@ -53,6 +55,9 @@ pub enum ClientError {
         /// What the system answered.
         cause: io::Error,
     },
+    /// Nothing to know the server by.
+    #[error(transparent)]
+    Trust(#[from] TrustError),
     /// The system has no inotify instance left.
     #[error(
         "cannot watch anything: {0}; hint: raise fs.inotify.max_user_instances: sysctl \
@@ -71,6 +76,7 @@ pub enum ClientError {
 pub fn run(config: Config) -> Result<(), ClientError> {
     let mut supervisor = Supervisor::new()?;
     let mut stop = StopSource::default();
+    let transport = Transport::new(&config.server)?;
     let database = Arc::new(Database::open(&config.database)?);
     check_folders(&config)?;
     let queue = Arc::new(SharedQueue::new(QUEUE_PATHS_MAX));
@@ -99,7 +105,7 @@ pub fn run(config: Config) -> Result<(), ClientError> {
         scope,
         database,
         queue: Arc::clone(&queue),
-        transport: Transport::new(&config.server),
+        transport,
         stability: config.stability,
         upload: config.upload,
         stop: stop.stop(),

@@ -6,6 +6,7 @@
 
 use crate::client::config::Server;
 use crate::client::form::{Fields, FormBody};
+use crate::client::tls::{self, TrustError};
 use crate::limits::{ANSWER_BYTES_MAX, EXPECT_CONTINUE_BYTES, http};
 use crate::names::Names;
 use crate::secret::Secret;
@@ -13,8 +14,7 @@ use crate::wire::{ErrorCode, Fault, ReceivedError, Uploaded, fault_of_status, ro
 use std::io::{self, Read};
 use std::time::Duration;
 use ureq::http::{Response, header};
-use ureq::tls::{TlsConfig, TlsProvider};
-use ureq::unversioned::transport::DefaultConnector;
+use ureq::unversioned::transport::{Connector as _, TcpConnector};
 use ureq::{Agent, Body, SendBody};
 
 /// Sends files to one server.
@@ -22,9 +22,6 @@ pub struct Transport {
     agent: Agent,
     url: String,
     api_key: Secret,
-    /// Whether large uploads wait for `100 Continue`. Not without TLS: then the worker pool answers
-    /// itself, and the header fields it puts into that answer are refused by `ureq`.
-    asks_first: bool,
 }
 
 /// Why a file was not stored.
@@ -75,8 +72,8 @@ impl Failure {
 }
 
 impl Transport {
-    /// A way to `server`; nothing is sent yet.
-    pub fn new(server: &Server) -> Self {
+    /// A way to `server`; nothing is sent yet. Reads the CA certificates if it leads over TLS.
+    pub fn new(server: &Server) -> Result<Self, TrustError> {
         let config = Agent::config_builder()
             .http_status_as_error(false)
             .max_redirects(0)
@@ -84,7 +81,6 @@ impl Transport {
             // Only what the configuration says, never an environment left over from a shell.
             .proxy(None)
             .user_agent(concat!("s3up/", env!("CARGO_PKG_VERSION")))
-            .tls_config(TlsConfig::builder().provider(TlsProvider::Rustls).build())
             .timeout_connect(Some(http::CONNECT))
             .timeout_await_100(Some(http::CONTINUE))
             .timeout_per_write(Some(http::STALL))
@@ -94,12 +90,14 @@ impl Transport {
             .max_idle_connections_per_host(64)
             .max_idle_connections(64)
             .build();
-        Self {
-            agent: Agent::with_parts(config, DefaultConnector::default(), Names::default()),
-            url: server.url.clone(),
-            api_key: server.api_key.clone(),
-            asks_first: server.url.starts_with("https:"),
-        }
+        let tcp = ().chain(TcpConnector::default());
+        let agent = if server.url.starts_with("https:") {
+            let connector = tcp.chain(tls::connector(&server.trust)?);
+            Agent::with_parts(config, connector, Names::default())
+        } else {
+            Agent::with_parts(config, tcp, Names::default())
+        };
+        Ok(Self { agent, url: server.url.clone(), api_key: server.api_key.clone() })
     }
 
     /// Sends one file. Success means that the server has it in its store, with exactly the size and
@@ -113,7 +111,7 @@ impl Transport {
             .header(header::AUTHORIZATION, format!("Bearer {}", self.api_key.expose()))
             .header(header::CONTENT_TYPE, form.content_type())
             .header(header::CONTENT_LENGTH, length);
-        if self.asks_first && length > EXPECT_CONTINUE_BYTES {
+        if length > EXPECT_CONTINUE_BYTES {
             request = request.header(header::EXPECT, "100-continue");
         }
         let sent = request.send(SendBody::from_reader(&mut form));
@@ -135,14 +133,14 @@ impl Transport {
     }
 
     fn explain(&self, error: &ureq::Error) -> String {
+        if let Some(explanation) = tls::connector::explain(error) {
+            return format!("no secure connection to {}: {explanation}", self.url);
+        }
         let hint = match error {
             ureq::Error::Io(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
                 "; hint: is s3up-server running there, on this port? (key server.url)"
             }
             ureq::Error::HostNotFound => "; hint: check the name in server.url",
-            ureq::Error::Io(error) if error.to_string().contains("InvalidContentType") => {
-                "; hint: the server does not speak TLS on this port"
-            }
             _ => "",
         };
         format!("no answer from {}: {error}{hint}", self.url)

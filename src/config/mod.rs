@@ -11,6 +11,7 @@ mod line;
 #[cfg(test)]
 mod tests;
 
+use crate::limits::CONFIG_PROBLEMS_MAX;
 use line::{Step, line_of};
 use serde_yaml::{Mapping, Value};
 use std::cell::RefCell;
@@ -48,12 +49,25 @@ impl Display for ConfigError {
                 write!(f, "{line}:")?;
             }
             if !problem.key.is_empty() {
-                write!(f, " {}:", problem.key)?;
+                write!(f, " {}:", one_line(&problem.key))?;
             }
-            write!(f, " {}", problem.message)?;
+            write!(f, " {}", one_line(&problem.message))?;
         }
         Ok(())
     }
+}
+
+/// The text with its control characters escaped: keys and names of variables come from the file as
+/// they are, and a message is a line on somebody's terminal.
+fn one_line(text: &str) -> String {
+    let mut line = String::new();
+    for character in text.chars() {
+        match character.is_control() {
+            true => line.extend(character.escape_default()),
+            false => line.push(character),
+        }
+    }
+    line
 }
 
 impl ConfigError {
@@ -118,11 +132,20 @@ impl Reader<'_> {
     }
 
     fn problem(&self, path: &[Step], message: impl Into<String>) {
-        self.problems.borrow_mut().push(Problem {
-            line: line_of(self.text, path),
-            key: line::name(path),
-            message: message.into(),
-        });
+        let mut problems = self.problems.borrow_mut();
+        match problems.len() {
+            ..CONFIG_PROBLEMS_MAX => problems.push(Problem {
+                line: line_of(self.text, path),
+                key: line::name(path),
+                message: message.into(),
+            }),
+            CONFIG_PROBLEMS_MAX => problems.push(Problem {
+                line: None,
+                key: String::new(),
+                message: format!("has more problems than these {CONFIG_PROBLEMS_MAX}"),
+            }),
+            _ => {}
+        }
     }
 }
 

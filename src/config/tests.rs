@@ -121,6 +121,31 @@ fn variables_that_are_unset_or_misspelt_are_problems_and_values_from_them_stay_h
 }
 
 #[test]
+fn every_problem_is_one_line_whatever_stands_in_the_file() {
+    check(
+        "server: {host: '${a\n\nb}', key: secret, \"\\e[2J\": 1}\nnames: [{name: a}]\n? [a, b]\n: 1",
+        "x.yaml:1: server.host: ${a\\nb} does not name an environment variable\n\
+         x.yaml:3: server.\\u{1b}[2J: unknown key; known here: host, key, port\n\
+         x.yaml: - a\\n- b: unknown key; known here: aliases, names, server, times",
+    );
+}
+
+#[test]
+fn of_very_many_problems_the_first_are_shown() {
+    let problems = |count: usize| {
+        let unknown: String = (0..count).map(|number| format!("key{number}: 1\n")).collect();
+        let text = format!("server: {{host: a, key: secret}}\nnames: [{{name: a}}]\n{unknown}");
+        let Err(error) = parse("x.yaml", &text, &environment, read) else { panic!("must fail") };
+        error.to_string().lines().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let most = problems(CONFIG_PROBLEMS_MAX);
+    assert_eq!(most.len(), CONFIG_PROBLEMS_MAX);
+    let more = problems(20_000);
+    assert_eq!(more[..CONFIG_PROBLEMS_MAX], most);
+    assert_eq!(more[CONFIG_PROBLEMS_MAX..], ["x.yaml: has more problems than these 50"]);
+}
+
+#[test]
 fn broken_yaml_is_one_problem_with_its_line() {
     let Err(error) = parse("x.yaml", "a: 1\nb: [1\n", &environment, read) else {
         panic!("must fail");

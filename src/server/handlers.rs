@@ -4,24 +4,18 @@
 //! nothing of sockets or of the HTTP library, nor of keys: what comes here was admitted. No store's
 //! error text goes into a reply.
 
-use crate::clock;
 use crate::remote_path::{RemotePath, RemotePrefix};
 use crate::server::admitted::{Admitted, Identity};
 use crate::server::intake::{Intake, IntakeError};
 use crate::server::key::ObjectKey;
 use crate::server::range::{Wanted, wanted};
+use crate::server::readiness::Readiness;
 use crate::server::reply::{ApiError, Reply};
 use crate::server::route::Route;
 use crate::server::store::{ByteRange, ObjectInfo, ObjectStore, OpenObject, StoreError};
-use crate::wire::{ErrorCode, Existence, MTIME_HEADER, SHA256_HEADER, Status};
+use crate::wire::{ErrorCode, Existence, MTIME_HEADER, SHA256_HEADER};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use std::io::{self, Read};
-use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
-
-/// How long an answer about the store's readiness is good for: anybody may ask, and each question
-/// would cost a request to the store.
-const READY_GOOD_FOR: Duration = Duration::from_secs(5);
 
 /// What may stand unescaped in `filename*` (RFC 8187, `attr-char`).
 const FILE_NAME: &AsciiSet = &NON_ALPHANUMERIC
@@ -42,7 +36,7 @@ const FILE_NAME: &AsciiSet = &NON_ALPHANUMERIC
 pub struct Handlers {
     prefix: RemotePrefix,
     store: Box<dyn ObjectStore>,
-    readiness: Mutex<Option<(Instant, bool)>>,
+    readiness: Readiness,
 }
 
 /// A reply, and what the access log says beside it.
@@ -71,7 +65,7 @@ impl<E: Into<IntakeError>> From<E> for Refusal {
 impl Handlers {
     /// Routes over a store.
     pub fn new(prefix: RemotePrefix, store: Box<dyn ObjectStore>) -> Self {
-        Self { prefix, store, readiness: Mutex::new(None) }
+        Self { prefix, store, readiness: Readiness::default() }
     }
 
     /// Serves one request; `body` yields exactly its declared length, or fails.
@@ -88,7 +82,7 @@ impl Handlers {
             (Route::Exists(path), Some(client)) => self.exists(client, path),
             (Route::Download(path), Some(client)) => self.download(client, path, request),
             (Route::Ready, _) => self.ready(),
-            (Route::Health, _) => Ok((Reply::json(200, &status()), String::new())),
+            (Route::Health, _) => Ok((Reply::alive(), String::new())),
             // The gate has let somebody in whom it does not know: nothing is given away.
             (_, None) => Err(ApiError::new(ErrorCode::Unauthorized, "no API key").into()),
         }
@@ -175,25 +169,15 @@ impl Handlers {
     }
 
     fn ready(&self) -> Result<(Reply, String), Refusal> {
-        // Held while the store is asked, so that many who ask at once cost one request.
-        let mut readiness = self.readiness.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = clock::monotonic();
-        let known = readiness.filter(|(at, _)| now < *at + READY_GOOD_FOR);
-        let ready = match known {
-            Some((_, ready)) => ready,
-            None => match self.store.ready() {
-                Ok(()) => true,
-                Err(error) => {
-                    log::error!("not ready: {error}");
-                    false
-                }
-            },
-        };
-        if known.is_none() {
-            *readiness = Some((now, ready));
-        }
+        let ready = self.readiness.get(|| match self.store.ready() {
+            Ok(()) => true,
+            Err(error) => {
+                log::error!("not ready: {error}");
+                false
+            }
+        });
         if ready {
-            return Ok((Reply::json(200, &status()), String::new()));
+            return Ok((Reply::alive(), String::new()));
         }
         Err(ApiError::new(ErrorCode::Unavailable, "the store does not answer as it should").into())
     }
@@ -201,11 +185,6 @@ impl Handlers {
     fn key(&self, client: &Identity, path: &RemotePath) -> Result<ObjectKey, Refusal> {
         Ok(ObjectKey::new(&self.prefix, &client.name, path).map_err(ApiError::from)?)
     }
-}
-
-/// What `/health` says.
-pub(super) fn status() -> Status {
-    Status { status: "ok".into(), version: env!("CARGO_PKG_VERSION").into() }
 }
 
 fn refused(request: &Admitted, refusal: Refusal) -> Handled {

@@ -2,6 +2,7 @@
 //!
 //! Runs on the main thread, at start.
 
+use crate::limits::gate::BACKLOG;
 use crate::server::config::Server;
 use std::io;
 use std::net::{TcpListener, ToSocketAddrs as _};
@@ -23,7 +24,13 @@ pub fn listen(server: &Server) -> Result<TcpListener, ListenError> {
     let first = addresses.and_then(|mut addresses| {
         addresses.next().ok_or_else(|| io::Error::other("the name has no address"))
     });
-    first.and_then(TcpListener::bind).map_err(|cause| ListenError { address, cause })
+    let listener = first.and_then(|address| {
+        let listener = TcpListener::bind(address)?;
+        // Once more, for a longer queue than the standard library's.
+        rustix::net::listen(&listener, BACKLOG)?;
+        Ok(listener)
+    });
+    listener.map_err(|cause| ListenError { address, cause })
 }
 
 /// Says how the server can be reached, and warns if it should not be.

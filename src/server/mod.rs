@@ -16,12 +16,15 @@ pub mod listen;
 pub mod multipart;
 pub mod poll;
 pub mod range;
+pub mod readiness;
 pub mod reload;
 pub mod reply;
 pub mod route;
 pub mod store;
 pub mod workers;
 
+use crate::clock;
+use crate::limits::UPLOAD_GRACE;
 use crate::threads::{Died, Ended, StopSource, Supervisor, hangups, shutdown_deadline};
 use clients::{Clients, warn_of_weak_keys};
 use config::{Config, Limits, StoreConfig};
@@ -102,21 +105,23 @@ pub fn run(file: PathBuf, config: Config) -> Result<(), ServerError> {
     let door = Door::open(listener, gate);
     let accepting = door.clone();
     supervisor.spawn("door", move || accepting.run())?;
-    listen::announce(&config.server, door.listener())?;
+    let server = config.server.clone();
     let reload = Reload { file, config, clients, certificates };
     let stopped = stop.stop();
     supervisor.spawn("reload", move || reload.run(stopped, hangups))?;
+    // Last: whoever reads it finds everything there.
+    listen::announce(&server, door.listener())?;
 
     let ended = supervisor.wait();
     if let Ended::Signal(signal) = ended {
         log::info!("{signal}: ending; requests in hand are finished");
     }
-    let deadline = shutdown_deadline();
+    let (grace, deadline) = (clock::monotonic() + UPLOAD_GRACE, shutdown_deadline());
     // The flag first: whoever wakes, or finishes a request, then ends. No new connections; those
     // without a request end, then those with one; then the workers behind them.
     stop.raise();
     door.close();
-    let mut all_ended = door.wait_empty(deadline);
+    let mut all_ended = door.wait_empty(grace, deadline);
     workers.wake_all();
     all_ended &= supervisor.join(deadline);
     if !all_ended {

@@ -17,6 +17,8 @@ pub enum For {
     Reading,
     /// Room to write, or nobody to write to.
     Writing,
+    /// The end of it, in both directions.
+    Ending,
 }
 
 impl For {
@@ -24,6 +26,8 @@ impl For {
         match self {
             Self::Reading => PollFlags::IN,
             Self::Writing => PollFlags::OUT,
+            // It is told without being asked for.
+            Self::Ending => PollFlags::empty(),
         }
     }
 }
@@ -94,6 +98,17 @@ mod tests {
         assert!(is_readable(&one).unwrap());
         let either = wait_either((&other, For::Reading), (&one, For::Reading), later).unwrap();
         assert_eq!(either, (false, true));
+    }
+
+    #[test]
+    fn an_end_in_both_directions_is_told_from_bytes_and_from_half_an_end() {
+        use std::net::Shutdown;
+        let (one, mut other) = UnixStream::pair().unwrap();
+        other.write_all(b"a").unwrap();
+        one.shutdown(Shutdown::Read).unwrap();
+        assert!(!wait(&one, For::Ending, clock::monotonic()).unwrap());
+        one.shutdown(Shutdown::Both).unwrap();
+        assert!(wait(&one, For::Ending, clock::monotonic() + Duration::from_secs(3600)).unwrap());
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! Pure: the workers turn a [`Reply`] into bytes, the handlers make it.
 
 use crate::remote_path::PathError;
-use crate::wire::{ErrorBody, ErrorCode};
+use crate::wire::{ErrorBody, ErrorCode, Status};
 use serde::Serialize;
 use std::io::{Cursor, Read};
 
@@ -53,6 +53,12 @@ pub struct Reply {
 }
 
 impl Reply {
+    /// The answer to who asks whether the server lives.
+    pub fn alive() -> Self {
+        let version = env!("CARGO_PKG_VERSION").into();
+        Self::json(200, &Status { status: "ok".into(), version })
+    }
+
     /// A JSON answer.
     pub fn json(status: u16, content: &impl Serialize) -> Self {
         // Types of `wire` only: text, numbers and flags, which cannot fail.

@@ -1,13 +1,15 @@
 //! The worker pool: `tiny_http` hands out requests, the handlers answer them.
 //!
 //! Each worker is a thread that serves one request at a time. This is the only module that knows
-//! `tiny_http`. A panic in a request is that request's 500; the worker lives.
+//! `tiny_http`. A panic in a request is that request's 500, or the early end of its answer; the worker
+//! lives.
 //!
 //! `tiny_http` sees no network. The gate writes every head it gets, over lanes that are used for one
 //! exchange at a time, and frames bodies in chunks. It takes a body that was cut within a chunk for a
 //! complete one, so bytes are counted here against the true length. Of an answer that cannot be
-//! completed it does not close the connection, so the lane is broken off. What it takes for a request
-//! and bears no seal is what is left of a body, and is answered with nothing.
+//! completed it does not close the connection, so the lane is broken off. What is left of a body that
+//! nobody wants it would take for the next request, and a thread of its never comes back from one
+//! that says HTTP/2.0; so nothing is left: see [`Body::discard`].
 
 use crate::exact::ExactReader;
 use crate::limits::UPLOAD_GRACE;
@@ -122,9 +124,18 @@ impl Pool {
         let mut body = Body { request: &mut request, left: admitted.length.unwrap_or(0) };
         let handled = self.handle(&admitted, &mut body);
         let drained = body.is_drained();
+        if !drained {
+            body.discard(&self.lanes, exchange);
+        }
         let reply = Outgoing { handled, exchange, drained, lanes: Arc::clone(&self.lanes) };
-        if let Err(error) = reply.send(request) {
-            log::debug!("exchange {exchange}: the answer was not taken: {error}");
+        match catch_unwind(AssertUnwindSafe(|| reply.send(request))) {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => log::debug!("exchange {exchange}: the answer was not taken: {error}"),
+            Err(panic) => {
+                log::error!("{:?} panicked: {}", admitted.route, panic_message(panic.as_ref()));
+                // Some of the answer is on the lane, and no more will come.
+                self.lanes.break_off(exchange);
+            }
         }
     }
 
@@ -162,6 +173,15 @@ impl Body<'_> {
     /// are the next request.
     fn is_drained(&mut self) -> bool {
         self.left == 0 && matches!(self.request.as_reader().read(&mut [0]), Ok(0))
+    }
+
+    /// Throws away what the gate has sent and nobody has read. It can send no more from then on, so
+    /// that this is what the lane's buffers hold at most. A peer can write anything there: of a
+    /// request with a length that no memory holds, `tiny_http` would end the process.
+    fn discard(&mut self, lanes: &Lanes, exchange: u64) {
+        lanes.stop_sending(exchange);
+        // An end within a chunk is an error, and an end just the same.
+        let _ = io::copy(self.request.as_reader(), &mut io::sink());
     }
 }
 
@@ -214,5 +234,143 @@ impl<R: Read> Read for Content<R> {
             self.lanes.break_off(self.exchange);
         }
         read
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock;
+    use crate::limits::SHUTDOWN_MAX;
+    use crate::remote_path::{RemotePath, RemotePrefix};
+    use crate::server::admitted::Identity;
+    use crate::server::key::{ClientName, ObjectKey};
+    use crate::server::lanes::{Lane, Loan, Need};
+    use crate::server::route::Route;
+    use crate::server::store::{
+        ByteRange, LargeObject, Metadata, ObjectInfo, ObjectStore, OpenObject, StoreError,
+    };
+    use crate::threads::StopSource;
+    use std::time::{Instant, SystemTime};
+
+    const LANES: usize = 2;
+
+    /// A store with one object, of which the reader panics after its first half; whether an object is
+    /// there panics at once.
+    struct Panicking;
+
+    const HALF: u64 = 64 * 1024;
+
+    fn panicking<T>() -> T {
+        panic!("on purpose")
+    }
+
+    impl Read for Panicking {
+        fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+            panicking()
+        }
+    }
+
+    impl ObjectStore for Panicking {
+        fn describe(&self) -> String {
+            panicking()
+        }
+        fn put(&self, _: &ObjectKey, _: &[u8], _: &Metadata) -> Result<(), StoreError> {
+            panicking()
+        }
+        fn begin<'s>(
+            &'s self,
+            _: &ObjectKey,
+            _: &Metadata,
+        ) -> Result<Box<dyn LargeObject + 's>, StoreError> {
+            panicking()
+        }
+        fn head(&self, _: &ObjectKey) -> Result<Option<ObjectInfo>, StoreError> {
+            panicking()
+        }
+        fn ready(&self) -> Result<(), StoreError> {
+            panicking()
+        }
+        fn open(
+            &self,
+            _: &ObjectKey,
+            _: Option<ByteRange>,
+        ) -> Result<Option<OpenObject>, StoreError> {
+            let info = ObjectInfo {
+                size: 2 * HALF,
+                etag: String::new(),
+                last_modified: SystemTime::UNIX_EPOCH,
+                metadata: Metadata::default(),
+            };
+            let body = Box::new(io::repeat(7).take(HALF).chain(Panicking));
+            Ok(Some(OpenObject { info, length: 2 * HALF, body }))
+        }
+    }
+
+    struct Scene {
+        workers: Workers,
+        supervisor: Supervisor,
+        stop: StopSource,
+    }
+
+    impl Scene {
+        fn new() -> Self {
+            let (mut supervisor, stop) = (Supervisor::new().unwrap(), StopSource::default());
+            let handlers = Handlers::new(RemotePrefix::parse("").unwrap(), Box::new(Panicking));
+            let workers = Workers::start(handlers, LANES, &mut supervisor, &stop.stop()).unwrap();
+            Self { workers, supervisor, stop }
+        }
+
+        /// Asks over a lane, and returns the status of the answer and its body on its lane.
+        fn ask(&self, route: Route) -> (u16, Lane, Loan<'_>) {
+            let request = Admitted {
+                route,
+                head_only: false,
+                client: Some(Identity {
+                    name: ClientName::parse("web").unwrap(),
+                    max_file_size: 1,
+                }),
+                peer: [127, 0, 0, 1].into(),
+                length: None,
+                boundary: None,
+                range: None,
+            };
+            let (mut lane, loan) =
+                self.workers.lanes.borrow(Need::Short, deadline()).expect("a lane");
+            let head = head::write(&request, loan.exchange(), self.workers.lanes.seal());
+            lane.write(&head, deadline()).unwrap();
+            (lane.read_answer(deadline()).unwrap().status, lane, loan)
+        }
+    }
+
+    fn deadline() -> Instant {
+        clock::monotonic() + SHUTDOWN_MAX
+    }
+
+    fn path() -> RemotePath {
+        RemotePath::parse("a").unwrap()
+    }
+
+    #[test]
+    fn a_panic_ends_its_request_and_nothing_else() {
+        let mut scene = Scene::new();
+        for _ in 0..3 * (LANES + SPARE_WORKERS) {
+            let (status, lane, loan) = scene.ask(Route::Exists(path()));
+            assert_eq!(status, 500);
+            loan.give_back(lane);
+            let (status, mut lane, _loan) = scene.ask(Route::Download(path()));
+            assert_eq!(status, 200);
+            let mut received = 0;
+            loop {
+                match lane.read(&mut [0; 1024], deadline()).unwrap() {
+                    0 => break,
+                    count => received += count as u64,
+                }
+            }
+            assert!(received <= HALF, "{received}");
+        }
+        scene.stop.raise();
+        scene.workers.wake_all();
+        assert!(scene.supervisor.join(deadline()), "all workers live, and end when told to");
     }
 }

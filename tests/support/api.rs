@@ -2,7 +2,7 @@
 
 use super::waiting::DEADLINE;
 use serde_json::Value;
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{BufRead, BufReader, Write as _};
 use std::net::TcpStream;
 
 const BOUNDARY: &str = "----a-boundary-by-hand";
@@ -50,16 +50,27 @@ impl Request {
         self
     }
 
-    fn head(&self) -> String {
+    /// Whether it asks for the head of the answer alone.
+    pub(crate) fn is_head(&self) -> bool {
+        self.line.starts_with("HEAD ")
+    }
+
+    /// Its head, as it is sent.
+    pub(crate) fn head(&self) -> String {
         let lines = self.headers.iter().map(|(name, value)| format!("{name}: {value}\r\n"));
         format!("{}\r\n{}\r\n", self.line, lines.collect::<String>())
+    }
+
+    /// All of it, as it is sent.
+    pub(crate) fn bytes(&self) -> Vec<u8> {
+        [self.head().as_bytes(), &self.body].concat()
     }
 
     /// Sends it on a connection that may have been used before, and reads the answer.
     #[track_caller]
     pub(crate) fn send_on(&self, mut stream: &TcpStream) -> Answer {
-        stream.write_all(&[self.head().as_bytes(), &self.body].concat()).unwrap();
-        Answer::read(stream, self.line.starts_with("HEAD ")).expect("an answer")
+        stream.write_all(&self.bytes()).unwrap();
+        Answer::read(&mut BufReader::new(stream), self.is_head()).expect("an answer")
     }
 
     /// Sends it and reads the answer.
@@ -73,7 +84,7 @@ impl Request {
     #[track_caller]
     pub(crate) fn send_part(&self, port: u16, count: usize) -> Answer {
         let stream = self.write(port, count);
-        Answer::read(&stream, self.line.starts_with("HEAD ")).expect("an answer")
+        Answer::read(&mut BufReader::new(&stream), self.is_head()).expect("an answer")
     }
 
     /// Sends it with the first `count` bytes of its body, then says that no more will come. Returns
@@ -82,7 +93,7 @@ impl Request {
     pub(crate) fn send_cut(&self, port: u16, count: usize) -> Option<Answer> {
         let stream = self.write(port, count);
         stream.shutdown(std::net::Shutdown::Write).unwrap();
-        Answer::read(&stream, false)
+        Answer::read(&mut BufReader::new(&stream), false)
     }
 
     fn write(&self, port: u16, count: usize) -> TcpStream {
@@ -129,8 +140,8 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
-    fn read(stream: &TcpStream, head_only: bool) -> Option<Self> {
-        let mut reader = BufReader::new(stream);
+    /// Reads an answer; `None` if the connection ends before its end.
+    pub(crate) fn read(reader: &mut impl BufRead, head_only: bool) -> Option<Self> {
         let mut lines = Vec::new();
         loop {
             let mut line = String::new();

@@ -63,7 +63,8 @@ impl Bucket {
         )
     }
 
-    fn root(&self) -> PathBuf {
+    /// Where the objects are files, below their keys.
+    pub(crate) fn root(&self) -> PathBuf {
         match self {
             Self::Directory(path) => path.clone(),
             Self::S3(server) => server.bucket_folder(),

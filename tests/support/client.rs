@@ -25,6 +25,9 @@ pub(crate) struct Client {
     folder: TempDir,
     pub(crate) watches: Vec<Watch>,
     pub(crate) url: String,
+    /// How the server is known: further lines of the section `server`, without their indent.
+    pub(crate) trust: String,
+    pub(crate) environment: Vec<(&'static str, String)>,
     pub(crate) api_key: String,
     pub(crate) upload_existing: bool,
     pub(crate) debounce_seconds: f64,
@@ -54,6 +57,8 @@ impl Client {
         let mut client = Self {
             watches: vec![],
             url: String::new(),
+            trust: String::new(),
+            environment: vec![],
             api_key: WEB_KEY.to_owned(),
             upload_existing: true,
             debounce_seconds: 0.2,
@@ -95,12 +100,15 @@ impl Client {
     pub(crate) fn launch(&mut self) -> &Daemon {
         let file = self.beside("client.yaml");
         std::fs::write(&file, self.yaml()).unwrap();
-        self.slot.insert(Daemon::start(CLIENT, &[Path::new("-c"), &file], &[]))
+        let environment = self.environment.iter().map(|(name, value)| (*name, value.as_str()));
+        let environment: Vec<(&str, &str)> = environment.collect();
+        self.slot.insert(Daemon::start(CLIENT, &[Path::new("-c"), &file], &environment))
     }
 
     fn yaml(&self) -> String {
+        let trust: String = self.trust.lines().map(|line| format!("  {line}\n")).collect();
         let mut yaml = format!(
-            "server:\n  url: \"{}\"\n  api_key: \"{}\"\ndatabase:\n  path: {:?}\n\
+            "server:\n  url: \"{}\"\n{trust}  api_key: \"{}\"\ndatabase:\n  path: {:?}\n\
              scan:\n  upload_existing: {}\nstability:\n  debounce_seconds: {}\n  \
              max_attempts: {}\nupload:\n  retry_delay_seconds: 0.1\nwatches:\n",
             self.url,

@@ -2,7 +2,10 @@
 
 pub(crate) mod api;
 pub(crate) mod bucket;
+pub(crate) mod certificates;
 pub(crate) mod client;
+pub(crate) mod connection;
+pub(crate) mod crowd;
 pub(crate) mod daemon;
 pub(crate) mod pair;
 pub(crate) mod relay;
@@ -10,7 +13,11 @@ pub(crate) mod s3_server;
 pub(crate) mod scene;
 pub(crate) mod scripted_server;
 pub(crate) mod server;
+pub(crate) mod siege;
 pub(crate) mod slot;
+pub(crate) mod tls_front;
+pub(crate) mod tls_peer;
+pub(crate) mod vitals;
 pub(crate) mod waiting;
 
 use s3up::remote_path::{RemotePath, RemotePrefix};

@@ -63,6 +63,10 @@ impl ScriptedServer {
         format!("http://{}", self.address)
     }
 
+    pub(crate) fn port(&self) -> u16 {
+        self.address.port()
+    }
+
     /// Everything it was asked. Ends a script that is not at its end, so that a request that never
     /// came is a failed assertion and not a test that never ends.
     pub(crate) fn asked(self) -> Vec<Asked> {

@@ -3,6 +3,7 @@
 use super::bucket::{self, Bucket, Kind};
 use super::daemon::{Daemon, SERVER};
 use super::slot::Slot;
+use super::vitals::Vitals;
 use std::net::TcpListener;
 use std::ops::{Deref, DerefMut};
 use std::path::{Path, PathBuf};
@@ -23,8 +24,11 @@ pub(crate) struct Server {
     /// 0: any that is free, another one at each start.
     pub(crate) port: u16,
     pub(crate) host: &'static str,
-    pub(crate) tls: &'static str,
+    /// The value of `server.tls`, as it stands in the file.
+    pub(crate) tls: String,
     pub(crate) workers: usize,
+    /// Addresses and blocks of them.
+    pub(crate) trusted_proxies: Vec<&'static str>,
     /// The section `limits`, as it stands in the file: empty for the defaults.
     pub(crate) limits: String,
     /// Name and key of each client.
@@ -58,8 +62,9 @@ impl Server {
             folder,
             port: 0,
             host: "127.0.0.1",
-            tls: "{ enabled: false }",
+            tls: "{ enabled: false }".to_owned(),
             workers: 16,
+            trusted_proxies: vec![],
             limits: String::new(),
             clients: vec![("web", WEB_KEY), ("web-eu", EU_KEY)],
             max_file_size_mb: 100,
@@ -87,7 +92,12 @@ impl Server {
     pub(crate) fn launch(&mut self) {
         let file = self.configure();
         let arguments = [Path::new("-c"), &file];
-        self.slot.insert(Daemon::start(SERVER, &arguments, &self.environment));
+        // A folder of its own for temporary files, so that what is left there can be seen.
+        let temporary = self.folder.path().join("tmp");
+        std::fs::create_dir_all(&temporary).unwrap();
+        let mut environment = self.environment.clone();
+        environment.push(("TMPDIR", temporary.to_str().unwrap()));
+        self.slot.insert(Daemon::start(SERVER, &arguments, &environment));
     }
 
     /// Writes its configuration, and returns the file.
@@ -107,11 +117,13 @@ impl Server {
             )
         };
         format!(
-            "server:\n  host: \"{}\"\n  port: {}\n  tls: {}\n  workers: {}\n{}\n{}clients:\n{}",
+            "server:\n  host: \"{}\"\n  port: {}\n  tls: {}\n  workers: {}\n  trusted_proxies: {:?}\n\
+             {}\n{}clients:\n{}",
             self.host,
             self.port,
             self.tls,
             self.workers,
+            self.trusted_proxies,
             self.limits,
             self.bucket.yaml(),
             self.clients.iter().map(client).collect::<String>()
@@ -122,6 +134,12 @@ impl Server {
     #[track_caller]
     pub(crate) fn listening_port(&self) -> u16 {
         listening_port(self.daemon())
+    }
+
+    /// What the running server holds now.
+    #[track_caller]
+    pub(crate) fn vitals(&self) -> Vitals {
+        Vitals::of(self.daemon().pid())
     }
 
     /// How many uploads were stored, by those before, too.
@@ -154,7 +172,7 @@ impl Drop for Server {
 /// The port that a server says it listens on.
 #[track_caller]
 pub(crate) fn listening_port(daemon: &Daemon) -> u16 {
-    let line = daemon.wait_for("listening on http://");
+    let line = daemon.wait_for("listening on http");
     line.rsplit(':').next().unwrap().trim().parse().unwrap()
 }
 

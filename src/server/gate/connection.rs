@@ -3,10 +3,11 @@
 //! Runs on a thread of its own. It owns the stream and what was read of the next head. One request
 //! is served at a time; each has its line in the log, refused ones with the reason.
 
+use super::access_log::Line;
 use super::admission::{Refused, admit};
 use super::census::ConnectionId;
 use super::exchange::{Ending, Exchange, Next};
-use super::head::{self, Head, Parsed};
+use super::head::{Arrival, Head, Parsed};
 use super::response;
 use super::stream::{HandshakeError, Stream, send};
 use super::throttle::Verdict;
@@ -21,7 +22,7 @@ use crate::wire::ErrorCode;
 use std::io;
 use std::net::{IpAddr, TcpStream};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Room for a head, grown by this much at a time: most fit at once.
 const HEAD_ROOM_BYTES: usize = 4096;
@@ -55,16 +56,12 @@ enum NoHead {
     Refused(ApiError),
 }
 
-/// What the log says of a request.
-struct Line<'l> {
-    peer: IpAddr,
-    client: Option<&'l str>,
-    request: Option<&'l Head>,
-    started: Instant,
-}
-
 /// Serves a connection until one side ends it.
 pub(super) fn serve(gate: &Gate, visitor: Visitor) {
+    if gate.stop.is_raised() {
+        // It came while the door was being closed, and may have missed that it is dismissed.
+        return;
+    }
     let tls = gate.certificates.as_ref().map(|certificates| certificates.current());
     let mut stream = match Stream::new(Arc::clone(&visitor.socket), tls) {
         Ok(stream) => stream,
@@ -84,7 +81,8 @@ pub(super) fn serve(gate: &Gate, visitor: Visitor) {
 fn speak_plainly(mut stream: Stream, address: IpAddr) {
     let error = ApiError::new(ErrorCode::BadRequest, "this port speaks TLS: use https://");
     stream.write_plain(&response::refusal(&error, false, false));
-    log::info!("{address} - - - 400 {}", error.note());
+    let line = Line { peer: address, client: None, request: None, started: clock::monotonic() };
+    line.write(Some(error.code.status()), &error.note());
     stream.linger(clock::monotonic() + LINGER);
 }
 
@@ -110,6 +108,7 @@ impl Connection<'_> {
         let patience = if self.served == 0 { self.gate.limits.head } else { self.gate.limits.idle };
         let mut deadline = clock::monotonic() + patience;
         let mut started = None;
+        let mut arrival = Arrival::default();
         loop {
             if !self.received.is_empty() {
                 let began = *started.get_or_insert_with(|| {
@@ -117,7 +116,7 @@ impl Connection<'_> {
                     deadline = now + self.gate.limits.head;
                     now
                 });
-                match head::parse(&self.received) {
+                match arrival.parse(&self.received) {
                     Parsed::Incomplete => {}
                     Parsed::Head { head, length } => {
                         self.received.drain(..length);
@@ -152,7 +151,11 @@ impl Connection<'_> {
                     if known == 0 {
                         self.received = Vec::new();
                     }
-                    if self.gate.stop.is_raised() || !self.stream.wait(For::Reading, deadline)? {
+                    // Not a time out, which would be the peer's fault.
+                    if self.gate.stop.is_raised() {
+                        return Err(io::ErrorKind::ConnectionAborted.into());
+                    }
+                    if !self.stream.wait(For::Reading, deadline)? {
                         return Err(io::ErrorKind::TimedOut.into());
                     }
                 }
@@ -167,14 +170,14 @@ impl Connection<'_> {
         let forwarded_for = head.forwarded_for.as_deref();
         let peer =
             forwarded::client_address(self.visitor.address, forwarded_for, &gate.trusted_proxies);
+        let line = Line { peer, client: None, request: Some(head), started };
         let keep_alive = head.keep_alive
             && !self.visitor.vestibule
             && self.served < REQUESTS_PER_CONNECTION_MAX
             && !gate.stop.is_raised();
-        let line = Line { peer, client: None, request: Some(head), started };
         let bodiless = head.content_length.is_none_or(|length| length == 0);
         if bodiless && matches!(route(&head.method, &head.target), Ok(Route::Health)) {
-            return self.respond(line, health(), keep_alive, String::new());
+            return self.respond(line, Reply::alive(), keep_alive, String::new());
         }
         if self.visitor.vestibule {
             let message = "the server has as many connections as it can; try again later";
@@ -187,13 +190,18 @@ impl Connection<'_> {
                 if error.code == ErrorCode::Unauthorized {
                     return self.refuse_stranger(line, error, keep_alive && bodiless);
                 }
-                return self.refuse(line, &error, keep_alive && bodiless);
+                // Without the length that is missing, a body may follow none the less.
+                let sound = bodiless && error.code != ErrorCode::LengthRequired;
+                return self.refuse(line, &error, keep_alive && sound);
             }
         };
-        if admitted.client.is_some() {
-            gate.census().prove(self.visitor.id);
+        let client = admitted.client.as_ref().map(|client| client.name.as_str());
+        let line = Line { client, ..line };
+        // Whoever has no key is never busy: it could stay in the house by not taking its answers.
+        if client.is_some() && !self.begin_exchange() {
+            line.write(None, "shown out to make room for others");
+            return Next::Cut;
         }
-        gate.census().set_busy(self.visitor.id, true);
         let exchange = Exchange {
             gate,
             stream: &mut self.stream,
@@ -204,22 +212,25 @@ impl Connection<'_> {
         };
         let Ending { status, note, next } = exchange.run();
         gate.census().set_busy(self.visitor.id, false);
-        let client = admitted.client.as_ref().map(|client| client.name.as_str());
-        Line { client, ..line }.write(status, &note);
+        line.write(status, &note);
         next
+    }
+
+    /// Notes that a peer with a good key is being served; `false` if it had to make room just now.
+    fn begin_exchange(&self) -> bool {
+        let mut census = self.gate.census();
+        census.prove(self.visitor.id) && census.set_busy(self.visitor.id, true)
     }
 
     /// Refuses a peer that has no good key: it waits for its answer, the longer the more often it
     /// asks.
     fn refuse_stranger(&mut self, line: Line<'_>, error: ApiError, keep_alive: bool) -> Next {
         let verdict = self.gate.throttle().failed(line.peer, clock::monotonic());
+        let (Verdict::Answer { delay } | Verdict::TooMany { delay, .. }) = verdict;
+        self.keep_waiting(delay);
         match verdict {
-            Verdict::Answer { delay } => {
-                self.gate.stop.wait(delay);
-                self.refuse(line, &error, keep_alive)
-            }
-            Verdict::TooMany { delay, retry_after } => {
-                self.gate.stop.wait(delay);
+            Verdict::Answer { .. } => self.refuse(line, &error, keep_alive),
+            Verdict::TooMany { retry_after, .. } => {
                 let message = "too many requests from this address without a good API key";
                 let error = ApiError::new(ErrorCode::TooManyRequests, message);
                 let mut reply = Reply::error(&error);
@@ -229,6 +240,12 @@ impl Connection<'_> {
                 self.respond(line, reply, false, error.note())
             }
         }
+    }
+
+    /// Does nothing for a while, or until the connection ends: who is shown out must not stay.
+    fn keep_waiting(&self, delay: Duration) {
+        // Whether it has ended shows when the answer is sent.
+        let _ = self.stream.wait(For::Ending, clock::monotonic() + delay);
     }
 
     /// Refuses bytes that are no request.
@@ -261,23 +278,5 @@ impl Connection<'_> {
                 Next::Cut
             }
         }
-    }
-}
-
-fn health() -> Reply {
-    Reply::json(200, &crate::server::handlers::status())
-}
-
-impl Line<'_> {
-    fn write(&self, status: Option<u16>, note: &str) {
-        let Self { peer, client, request, started } = self;
-        let (method, target) =
-            request.map_or(("-", "-"), |head| (head.method.as_str(), head.target.as_str()));
-        let status = status.map_or_else(|| "-".to_owned(), |status| status.to_string());
-        log::info!(
-            "{peer} {} {method} {target:?} {status} {:.3} s {note}",
-            client.unwrap_or("-"),
-            (clock::monotonic() - *started).as_secs_f64()
-        );
     }
 }

@@ -4,7 +4,7 @@
 //! Running out of descriptors would not end the server, but it would hit whoever comes next: the
 //! store's connection as well as a peer's. So the gate takes no more than its share.
 
-use crate::limits::VESTIBULE_CONNECTIONS;
+use super::census::vestibule_places;
 use crate::limits::gate::{DESCRIPTORS_PER_LANE, DESCRIPTORS_RESERVED};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
@@ -24,7 +24,7 @@ const LEAST: Room = Room { lanes: 2, connections: 4 };
 /// fits; `None` if hardly anything does.
 pub fn divide(wanted: Room, descriptors: Option<u64>) -> Option<Room> {
     let Some(descriptors) = descriptors else { return Some(wanted) };
-    let vestibule = VESTIBULE_CONNECTIONS.min(wanted.connections / 4);
+    let vestibule = vestibule_places(wanted.connections);
     let own = DESCRIPTORS_RESERVED.min(descriptors / 2);
     let free = usize::try_from(descriptors - own).unwrap_or(usize::MAX);
     let per_lane = usize::try_from(DESCRIPTORS_PER_LANE).unwrap_or(usize::MAX);
@@ -79,7 +79,7 @@ mod tests {
     fn never_more_is_given_than_there_is() {
         for descriptors in 0..6000 {
             let Some(room) = divide(WANTED, Some(descriptors)) else { continue };
-            let vestibule = VESTIBULE_CONNECTIONS.min(room.connections / 4) as u64;
+            let vestibule = vestibule_places(room.connections) as u64;
             let used = room.lanes as u64 * DESCRIPTORS_PER_LANE + room.connections as u64;
             assert!(used + vestibule <= descriptors, "{room:?} of {descriptors}");
         }

@@ -7,8 +7,9 @@
 use super::Gate;
 use super::census::{ConnectionId, Entry};
 use super::connection::{Visitor, serve};
+use crate::clock;
 use crate::crew::Crew;
-use crate::limits::gate::{ACCEPT_PAUSE_FIRST, ACCEPT_PAUSE_MAX};
+use crate::limits::gate::{ACCEPT_PAUSE_FIRST, ACCEPT_PAUSE_MAX, LEAVING_CONNECTIONS};
 use std::io;
 use std::net::{IpAddr, Shutdown, TcpListener, TcpStream};
 use std::sync::Arc;
@@ -20,12 +21,15 @@ pub struct Door {
     listener: Arc<TcpListener>,
     gate: Arc<Gate>,
     connections: Crew,
+    /// Most threads of connections, those that were shown out and have not ended yet included.
+    threads_max: usize,
 }
 
 impl Door {
     /// A door that leads from `listener` to `gate`; nobody is let in before [`Door::run`].
     pub fn open(listener: TcpListener, gate: Arc<Gate>) -> Self {
-        Self { listener: Arc::new(listener), gate, connections: Crew::default() }
+        let threads_max = gate.census().capacity() + LEAVING_CONNECTIONS;
+        Self { listener: Arc::new(listener), gate, connections: Crew::default(), threads_max }
     }
 
     /// The listener.
@@ -37,6 +41,7 @@ impl Door {
     pub fn run(&self) {
         let mut pause = ACCEPT_PAUSE_FIRST;
         while !self.gate.stop.is_raised() {
+            self.let_leave();
             match self.listener.accept() {
                 Ok((socket, address)) => {
                     pause = ACCEPT_PAUSE_FIRST;
@@ -70,8 +75,19 @@ impl Door {
     }
 
     /// Waits until the last connection has ended, at most until `deadline`; `false` if some have not.
-    pub fn wait_empty(&self, deadline: Instant) -> bool {
-        self.connections.wait(deadline)
+    /// Bodies that still come in after `grace` are broken off.
+    pub fn wait_empty(&self, grace: Instant, deadline: Instant) -> bool {
+        self.connections.wait(grace.min(deadline)) || {
+            self.gate.break_off_bodies();
+            self.connections.wait(deadline)
+        }
+    }
+
+    /// Waits for connections that were shown out, if they are many: their threads have to wake and
+    /// to end, and whoever comes could be faster. They do not wait for anything, so this is short;
+    /// should it ever not be, the door opens nevertheless.
+    fn let_leave(&self) {
+        self.connections.wait_for_room(self.threads_max - 1, clock::monotonic() + ACCEPT_PAUSE_MAX);
     }
 
     fn welcome(&self, socket: TcpStream, address: IpAddr) {

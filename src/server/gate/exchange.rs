@@ -14,9 +14,10 @@ use crate::limits::gate::{CHUNK_BYTES, LANE_WAIT, SMALL_BODY_BYTES, WORKER_SILEN
 use crate::server::admitted::Admitted;
 use crate::server::lanes::{Answer, Lane, Loan, Need, Written, head};
 use crate::server::reply::ApiError;
+use crate::server::route::Route;
 use crate::wire::ErrorCode;
 use std::io;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// What becomes of the connection after a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -133,7 +134,7 @@ impl<'e> Exchange<'e> {
 
     /// Sends what is there, body and all, and waits for the answer.
     fn ask_at_once(&mut self, chunks: &[u8]) -> Result<Answered<'e>, Trouble> {
-        let (mut lane, loan) = self.borrow(Need::Short)?;
+        let (mut lane, loan) = self.borrow(self.need())?;
         let mut message = head::write(self.request, loan.exchange(), self.gate.lanes.seal());
         message.extend_from_slice(chunks);
         let written = lane.write(&message, worker_deadline()).map_err(Trouble::Lane)?;
@@ -160,8 +161,21 @@ impl<'e> Exchange<'e> {
         self.await_answer(lane, loan, written, body_taken)
     }
 
+    /// How long the answer to a request that is complete will hold its lane.
+    fn need(&self) -> Need {
+        match self.request.route {
+            // As long as the peer takes to read it.
+            Route::Download(_) if !self.request.head_only => Need::Long,
+            // Anybody may ask it, and it is the store that answers: those must not crowd clients out.
+            Route::Ready => Need::Long,
+            _ => Need::Short,
+        }
+    }
+
     fn borrow(&self, need: Need) -> Result<(Lane, Loan<'e>), Trouble> {
-        let deadline = clock::monotonic() + LANE_WAIT;
+        // Whoever has no key may be shown out at any time, and would wait here all the same.
+        let wait = self.request.client.as_ref().map_or(Duration::ZERO, |_| LANE_WAIT);
+        let deadline = clock::monotonic() + wait;
         self.gate.lanes.borrow(need, deadline).ok_or_else(busy)
     }
 
@@ -227,6 +241,9 @@ impl<'e> Exchange<'e> {
         let error = match trouble {
             Trouble::Body(error @ BodyError::Broken(_)) => {
                 return Ending { status: None, note: error.to_string(), next: Next::Cut };
+            }
+            Trouble::Body(_) if self.gate.stop.is_raised() => {
+                ApiError::new(ErrorCode::Unavailable, "the server is ending")
             }
             Trouble::Body(error) => ApiError::new(ErrorCode::IncompleteBody, error.to_string()),
             Trouble::Refused(error) => error,

@@ -6,6 +6,7 @@
 //!
 //! Threads: `door` accepts; each connection has one. They share one [`Gate`].
 
+mod access_log;
 pub mod admission;
 mod body;
 pub mod census;
@@ -87,12 +88,15 @@ impl Gate {
         })
     }
 
-    /// Ends the connections that wait for a request. Those that serve one end after it.
+    /// Ends the connections that wait for a request. What has arrived already is read, and answered.
+    /// Those that serve a request end after it.
     pub fn dismiss_idle(&self) {
-        for socket in self.census().idle_handles() {
-            // Gone already: just as well.
-            let _ = socket.shutdown(Shutdown::Both);
-        }
+        stop_reading(self.census().idle_handles());
+    }
+
+    /// Ends the bodies that are still coming in; their senders are told 503.
+    pub fn break_off_bodies(&self) {
+        stop_reading(self.census().handles());
     }
 
     fn pace(&self) -> Pace {
@@ -105,5 +109,13 @@ impl Gate {
 
     fn throttle(&self) -> MutexGuard<'_, Throttle> {
         self.throttle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Lets nothing more in by these sockets: who waits for something sees the end. Answers still go out.
+fn stop_reading<'s>(sockets: impl Iterator<Item = &'s Arc<TcpStream>>) {
+    for socket in sockets {
+        // Gone already: just as well.
+        let _ = socket.shutdown(Shutdown::Read);
     }
 }

@@ -14,7 +14,7 @@
 //! it was told is answered again.
 
 use super::peer::PeerGroup;
-use crate::limits::{
+use crate::limits::gate::{
     AUTH_DELAY_FIRST, AUTH_DELAY_MAX, AUTH_FAILURE_AGE, AUTH_FAILURES_FREE, AUTH_FAILURES_MAX,
     AUTH_PEERS_MAX,
 };

@@ -5,13 +5,15 @@
 //! proven by a round trip before it counts: `tiny_http` may leave a connection without a thread when
 //! several come at once.
 //!
-//! Large uploads never hold the last [`Lanes::reserve`] lanes, so that everything that is short finds
-//! one. Nothing here waits without a deadline.
+//! Large uploads and downloads never hold the last [`Lanes::reserve`] lanes, so that everything that
+//! is short finds one. Nothing here waits without a deadline.
 
 mod answer;
 mod folder;
 pub mod head;
 mod lane;
+#[cfg(test)]
+mod tests;
 
 pub use answer::Answer;
 pub use folder::Folder;
@@ -38,7 +40,8 @@ use std::time::{Duration, Instant};
 pub enum Need {
     /// As long as the server itself takes: all that is sent is at hand.
     Short,
-    /// As long as a peer takes to send a large body.
+    /// As long as a peer takes to send a large body, or to read a file; or whatever must not crowd
+    /// those out that are short.
     Long,
 }
 
@@ -78,7 +81,8 @@ impl Lanes {
         let lanes = Arc::new(Self {
             socket,
             seal,
-            reserve: (count / 4).min(LANES_RESERVED_MAX),
+            // Of two, one: what is short must always find a lane.
+            reserve: (count / 4).clamp(1, LANES_RESERVED_MAX).min(count.saturating_sub(1)),
             free: Mutex::default(),
             any: Condvar::new(),
             beyond_reserve: Condvar::new(),
@@ -98,7 +102,7 @@ impl Lanes {
         &self.seal
     }
 
-    /// How many lanes large uploads leave to others.
+    /// How many lanes large uploads and downloads leave to others.
     pub fn reserve(&self) -> usize {
         self.reserve
     }
@@ -134,6 +138,15 @@ impl Lanes {
         if let Some(socket) = self.under_way().get(&exchange) {
             // Gone already: then the gate has noticed.
             let _ = socket.shutdown(Shutdown::Both);
+        }
+    }
+
+    /// Lets the gate send no more of exchange number `exchange`, if it is still under way. What was
+    /// sent can be read, and then the end; the answer can be given.
+    pub fn stop_sending(&self, exchange: u64) {
+        if let Some(socket) = self.under_way().get(&exchange) {
+            // Gone already: then it has ended as well.
+            let _ = socket.shutdown(Shutdown::Write);
         }
     }
 

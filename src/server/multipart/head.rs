@@ -5,6 +5,7 @@
 use super::error::FormError;
 use super::parameters;
 use crate::limits::PART_HEADERS_MAX;
+use memchr::memchr_iter;
 use percent_encoding::percent_decode_str;
 
 /// The name of a part, and the file name if it has one.
@@ -17,9 +18,12 @@ pub(super) struct Head {
 impl Head {
     /// Reads a head, its empty line included.
     pub(super) fn parse(bytes: &[u8]) -> Result<Self, FormError> {
+        // `httparse` takes a bare LF for the end of a line, where another reader may go on.
+        if memchr_iter(b'\n', bytes).any(|at| !bytes[..at].ends_with(b"\r")) {
+            return Err(FormError::HeadMalformed);
+        }
         let mut room = [httparse::EMPTY_HEADER; PART_HEADERS_MAX];
         let headers = match httparse::parse_headers(bytes, &mut room) {
-            // A shorter head would end at a bare LF, where another reader may go on.
             Ok(httparse::Status::Complete((length, headers))) if length == bytes.len() => headers,
             _ => return Err(FormError::HeadMalformed),
         };
@@ -197,6 +201,8 @@ mod tests {
             format!("{field}; filename*=ISO-8859-1''b"),
             format!("{field}; \"b\""),
             format!("{field}\n\nb"),
+            format!("{field}\nX: y"),
+            format!("X: y\n{field}"),
             format!("{field};\r\n name=b"),
             format!("{field}\rX: y"),
             format!("{field}\0"),

@@ -54,7 +54,9 @@ impl<R: Read> Form<R> {
         Self::with_buffer(body, boundary, COPY_BUFFER_BYTES)
     }
 
-    fn with_buffer(body: R, boundary: &Boundary, buffer_bytes: usize) -> Self {
+    /// The same with a buffer of `buffer_bytes`, or more if a delimiter line needs it. The head of a
+    /// part, and the two bytes before it, have to fit into it too.
+    pub fn with_buffer(body: R, boundary: &Boundary, buffer_bytes: usize) -> Self {
         let scanner = Scanner::new(body, boundary, buffer_bytes);
         Self { scanner, place: Place::Preamble(0), parts: 0 }
     }

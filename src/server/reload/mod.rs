@@ -156,6 +156,7 @@ impl Pair {
                 let file = self.files.cert_file.display();
                 if changed {
                     log::info!("{file} was read again: new connections get the new certificate");
+                    self.certificates.announce();
                 } else {
                     log::log!(
                         level(why, mended),

@@ -23,7 +23,7 @@
 #[cfg(test)]
 mod tests;
 
-use crate::limits::VESTIBULE_CONNECTIONS;
+use crate::limits::gate::VESTIBULE_CONNECTIONS;
 use crate::server::gate::peer::PeerGroup;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
@@ -37,6 +37,12 @@ pub struct CensusLimits {
     pub per_peer: usize,
     /// That have not authenticated yet.
     pub strangers: usize,
+}
+
+/// Places in the vestibule of a house for so many connections: [`VESTIBULE_CONNECTIONS`], or a
+/// quarter of the house's where that is less.
+pub fn vestibule_places(connections: usize) -> usize {
+    VESTIBULE_CONNECTIONS.min(connections / 4)
 }
 
 /// Names a connection; never used again. The earlier one came, the smaller its id.
@@ -120,11 +126,11 @@ struct Peer {
 }
 
 impl<H> Census<H> {
-    /// An empty house, with a vestibule of [`VESTIBULE_CONNECTIONS`].
+    /// An empty house.
     pub fn new(limits: CensusLimits) -> Self {
         Self {
             limits,
-            vestibule: VESTIBULE_CONNECTIONS,
+            vestibule: vestibule_places(limits.connections),
             next: 0,
             guests: BTreeMap::new(),
             counts: Counts::default(),
@@ -132,6 +138,11 @@ impl<H> Census<H> {
             idle_strangers: BTreeSet::new(),
             idle_visitors: BTreeSet::new(),
         }
+    }
+
+    /// Most connections there can be in all, in the house and in the vestibule.
+    pub fn capacity(&self) -> usize {
+        self.limits.connections + self.vestibule
     }
 
     /// Takes a new connection in, as a stranger that is not busy. `peer` is the address of its
@@ -198,6 +209,11 @@ impl<H> Census<H> {
     /// shut down first when the server ends.
     pub fn idle_handles(&self) -> impl Iterator<Item = &H> {
         self.guests.values().filter(|guest| !guest.busy).map(|guest| &guest.handle)
+    }
+
+    /// The handles of all connections, in the order they came.
+    pub fn handles(&self) -> impl Iterator<Item = &H> {
+        self.guests.values().map(|guest| &guest.handle)
     }
 
     /// How many connections there are of each kind.

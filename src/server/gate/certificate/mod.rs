@@ -13,6 +13,7 @@ pub use concern::{Concern, ConcernKind};
 pub use pair::Problem;
 
 use crate::limits::PEM_BYTES_MAX;
+use crate::pin::Pin;
 use crate::server::config::Tls;
 use rustls::ServerConfig;
 use rustls::crypto::CryptoProvider;
@@ -86,6 +87,13 @@ impl Certificates {
     pub fn concern(&self, now: SystemTime) -> Option<Concern> {
         let chain = self.served().chain;
         concern::about(chain.first()?, &self.files.cert_file, &self.provider, now)
+    }
+
+    /// Says what a client can know the server by.
+    pub fn announce(&self) {
+        if let Some(leaf) = self.served().chain.first() {
+            log::info!("the certificate's SHA-256 is {}", Pin::of(leaf));
+        }
     }
 
     fn served(&self) -> Served {

@@ -239,12 +239,15 @@ fn an_honest_upload_has_as_many_arrivals_of_time_as_there_may_be_strangers() {
 }
 
 #[test]
-fn the_vestibule_is_an_addition_to_the_configured_number() {
-    let limits = CensusLimits { connections: 1, per_peer: 9, strangers: 9 };
-    let mut scene = Scene { census: Census::new(limits), ids: Vec::new() };
-    for _ in 0..100 {
-        scene.enter(address("a").0, false);
-        scene.census.prove(ConnectionId(0));
+fn the_vestibule_comes_on_top_and_is_small_beside_a_small_house() {
+    for (connections, vestibule) in [(1000, 32), (128, 32), (8, 2), (3, 0)] {
+        let limits = CensusLimits { connections, per_peer: 9999, strangers: 9999 };
+        let mut census = Census::new(limits);
+        for handle in 0..2000 {
+            if let Entry::Welcome { id, .. } = census.enter(address("a").0, false, handle) {
+                census.prove(id);
+            }
+        }
+        assert_eq!(census.len(), connections + vestibule);
     }
-    assert_eq!(scene.census.len(), 1 + VESTIBULE_CONNECTIONS);
 }

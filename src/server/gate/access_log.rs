@@ -1,0 +1,51 @@
+//! The access log: one line for each request, refused ones included, with the reason.
+//!
+//! Runs on the connection's thread. It owns nothing. What peers send must not reach a terminal as
+//! anything but text.
+
+use super::head::Head;
+use crate::clock;
+use std::net::IpAddr;
+use std::time::Instant;
+
+/// What the log says of a request, but for how it ended.
+#[derive(Clone, Copy)]
+pub(super) struct Line<'l> {
+    /// Where it came from.
+    pub(super) peer: IpAddr,
+    /// Who sent it, if the key was good.
+    pub(super) client: Option<&'l str>,
+    /// Its head; none if there was no whole one.
+    pub(super) request: Option<&'l Head>,
+    /// When its first byte came.
+    pub(super) started: Instant,
+}
+
+impl Line<'_> {
+    /// Writes the line. `status` is what was sent, if anything was.
+    pub(super) fn write(&self, status: Option<u16>, note: &str) {
+        let Self { peer, client, request, started } = self;
+        let (method, target) =
+            request.map_or(("-", "-"), |head| (head.method.as_str(), head.target.as_str()));
+        let status = status.map_or_else(|| "-".to_owned(), |status| status.to_string());
+        log::info!(
+            "{peer} {} {method} {target:?} {status} {:.3} s {}",
+            client.unwrap_or("-"),
+            (clock::monotonic() - *started).as_secs_f64(),
+            visible(note)
+        );
+    }
+}
+
+/// `text` without what does not show: control characters, and those that turn the direction of
+/// writing. A note may repeat a path, which may have any of them.
+fn visible(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '"' | '\'' | '\\' => shown.push(character),
+            _ => shown.extend(character.escape_debug()),
+        }
+    }
+    shown
+}
