@@ -1,0 +1,85 @@
+//! What was measured, and how it is printed.
+
+use crate::load::{Load, Measure};
+
+/// One load on one server in one round.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Figure {
+    /// Uploads or megabytes a second.
+    pub(crate) rate: f64,
+    /// CPU seconds of the server for each of them.
+    pub(crate) cpu: f64,
+    /// Most memory of the server, in MB.
+    pub(crate) peak: f64,
+}
+
+/// All rounds of one load on one server.
+pub(crate) struct Series {
+    server: String,
+    load: Load,
+    rounds: Vec<Figure>,
+}
+
+/// Adds a figure where it belongs.
+pub(crate) fn note(all: &mut Vec<Series>, server: &str, load: &Load, figure: Figure) {
+    let known =
+        all.iter_mut().find(|series| series.server == server && series.load.name == load.name);
+    match known {
+        Some(series) => series.rounds.push(figure),
+        None => {
+            all.push(Series { server: server.to_owned(), load: load.clone(), rounds: vec![figure] })
+        }
+    }
+}
+
+/// A table for people: each cell is the median of all rounds and, in brackets, least and most.
+pub(crate) fn table(all: &[Series]) -> String {
+    let mut table =
+        "| load | server | rate | CPU | peak MB | rate against bare | CPU against bare |\n\
+                     |---|---|---|---|---|---|---|\n"
+            .to_owned();
+    let mut loads: Vec<&Load> = Vec::new();
+    for series in all {
+        if !loads.iter().any(|load| load.name == series.load.name) {
+            loads.push(&series.load);
+        }
+    }
+    for load in loads {
+        let of_load = || all.iter().filter(|series| series.load.name == load.name);
+        let bare = of_load().find(|series| series.server == "bare");
+        for series in of_load() {
+            table.push_str(&row(series, bare));
+        }
+    }
+    table
+}
+
+fn row(series: &Series, bare: Option<&Series>) -> String {
+    let (rate_unit, cpu_unit, cpu_scale, digits) = match series.load.measure {
+        Measure::Uploads => ("/s", "us", 1e6, 1),
+        Measure::Megabytes => ("MB/s", "s/GB", 1e3, 2),
+    };
+    let column = |value: &dyn Fn(&Figure) -> f64| series.rounds.iter().map(value).collect();
+    let against = |value: &dyn Fn(&Figure) -> f64| {
+        let bare = bare.filter(|bare| bare.server != series.server)?;
+        let pairs = series.rounds.iter().zip(&bare.rounds);
+        Some(pairs.map(|(own, bare)| value(own) / value(bare)).collect())
+    };
+    let ratio = |values: Option<Vec<f64>>| values.map_or("-".into(), |values| spread(values, 2));
+    format!(
+        "| {} | {} | {} {rate_unit} | {} {cpu_unit} | {} | {} | {} |\n",
+        series.load.name,
+        series.server,
+        spread(column(&|figure| figure.rate), 0),
+        spread(column(&|figure| figure.cpu * cpu_scale), digits),
+        spread(column(&|figure| figure.peak), 0),
+        ratio(against(&|figure| figure.rate)),
+        ratio(against(&|figure| figure.cpu)),
+    )
+}
+
+fn spread(mut values: Vec<f64>, digits: usize) -> String {
+    values.sort_by(f64::total_cmp);
+    let (least, median, most) = (values[0], values[values.len() / 2], values[values.len() - 1]);
+    format!("{median:.digits$} [{least:.digits$}-{most:.digits$}]")
+}
