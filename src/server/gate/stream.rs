@@ -218,7 +218,12 @@ impl Tls {
             if self.raw.len() < room {
                 self.raw.resize(room, 0);
             }
-            let filled = again_if_interrupted(|| (&*socket).read(&mut self.raw))?;
+            let read = again_if_interrupted(|| (&*socket).read(&mut self.raw));
+            if read.is_err() && self.raw.len() <= SMALL_READ_BYTES {
+                // Nothing is there yet: thousands may wait, and do so without a buffer each.
+                self.raw = Vec::new();
+            }
+            let filled = read?;
             (self.taken, self.filled) = (0, filled);
             if filled > 0 && !self.begun && self.raw[0] != HANDSHAKE_RECORD {
                 // Not given to the session, whose alarm such a peer would not understand.
