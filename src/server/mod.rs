@@ -19,6 +19,7 @@ pub mod range;
 pub mod readiness;
 pub mod reload;
 pub mod reply;
+pub mod rota;
 pub mod route;
 pub mod store;
 pub mod workers;
