@@ -7,9 +7,8 @@ use crate::support::crowd::{address, connect_from, crowd};
 use crate::support::server::{Server, WEB_KEY};
 use crate::support::siege::Siege;
 use crate::support::waiting::{DEADLINE, eventually};
-use s3up::limits::gate::{LEAVING_CONNECTIONS, REQUESTS_PER_CONNECTION_MAX};
+use s3up::limits::gate::LEAVING_CONNECTIONS;
 use std::io::Write as _;
-use std::net::Shutdown;
 use std::thread;
 
 /// The smallest house there is: eight connections, six strangers among them, and two more places in
@@ -198,27 +197,5 @@ fn who_is_shown_out_while_it_waits_for_its_refusal_is_gone() {
     }
     assert_eq!(exists().send(siege.port()).status, 200);
     drop(crowd);
-    siege.assert_unharmed();
-}
-
-#[test]
-fn a_connection_serves_a_bounded_number_of_requests() {
-    const MOST: usize = REQUESTS_PER_CONNECTION_MAX as usize;
-    let siege = Siege::new();
-    let mut connection = siege.connect();
-    thread::scope(|scope| {
-        let socket = connection.socket().try_clone().unwrap();
-        scope.spawn(move || {
-            // Two more than will be answered, which may find nobody there.
-            let _ = { &socket }.write_all(&health().bytes().repeat(MOST + 2));
-            let _ = socket.shutdown(Shutdown::Write);
-        });
-        for number in 1..=MOST {
-            let answer = connection.answer();
-            let expected = if number < MOST { "keep-alive" } else { "close" };
-            assert_eq!(answer.header("Connection"), Some(expected), "answer {number}");
-        }
-    });
-    connection.assert_ended();
     siege.assert_unharmed();
 }
