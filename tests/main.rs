@@ -16,6 +16,7 @@ mod fuzz_corpora;
 mod gate_answers;
 mod gate_bodies;
 mod gate_bounds;
+mod gate_crowds;
 mod gate_descriptors;
 mod gate_drops;
 mod gate_heads;

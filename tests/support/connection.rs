@@ -4,6 +4,7 @@ use super::api::{Answer, Request};
 use super::waiting::DEADLINE;
 use std::io::{self, BufRead as _, BufReader, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddrV4, TcpStream};
+use std::os::fd::OwnedFd;
 
 /// A connection, plain or within TLS.
 pub(crate) struct Connection<S: Read + Write = TcpStream> {
@@ -44,10 +45,17 @@ pub(crate) fn socket_to(port: u16) -> TcpStream {
     prepared(TcpStream::connect(("127.0.0.1", port)).unwrap())
 }
 
+/// A socket that is not yet connected.
+pub(crate) fn new_socket() -> OwnedFd {
+    use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
+    // Programs that other tests start meanwhile must not have it, too.
+    socket_with(AddressFamily::INET, SocketType::STREAM, SocketFlags::CLOEXEC, None).unwrap()
+}
+
 /// A socket that holds little of what nobody reads.
 pub(crate) fn narrow_to(port: u16) -> TcpStream {
-    use rustix::net::{AddressFamily, SocketType, connect, socket, sockopt};
-    let socket = socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
+    use rustix::net::{connect, sockopt};
+    let socket = new_socket();
     // Before it connects, or the window is wide already.
     sockopt::set_socket_recv_buffer_size(&socket, 64 * 1024).unwrap();
     connect(&socket, &SocketAddrV4::new(Ipv4Addr::LOCALHOST, port)).unwrap();

@@ -1,7 +1,7 @@
 //! Many connections at once, from several addresses of this machine.
 
-use super::connection::{Connection, prepared};
-use rustix::net::{AddressFamily, SocketType, bind, connect, ipproto, socket};
+use super::connection::{Connection, new_socket, prepared};
+use rustix::net::{bind, connect};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::net::{Ipv4Addr, SocketAddrV4, TcpStream};
 
@@ -13,7 +13,7 @@ pub(crate) fn address(last: u8) -> Ipv4Addr {
 /// A connection to a server on this machine that comes from this address.
 #[track_caller]
 pub(crate) fn connect_from(source: Ipv4Addr, port: u16) -> Connection {
-    let socket = socket(AddressFamily::INET, SocketType::STREAM, Some(ipproto::TCP)).unwrap();
+    let socket = new_socket();
     bind(&socket, &SocketAddrV4::new(source, 0)).unwrap();
     connect(&socket, &SocketAddrV4::new(Ipv4Addr::LOCALHOST, port)).unwrap();
     Connection::over(prepared(TcpStream::from(socket)))

@@ -15,6 +15,7 @@ pub(crate) mod scripted_server;
 pub(crate) mod server;
 pub(crate) mod siege;
 pub(crate) mod slot;
+pub(crate) mod slow;
 pub(crate) mod tls_front;
 pub(crate) mod tls_peer;
 pub(crate) mod vitals;

@@ -1,12 +1,13 @@
 //! A server under attack: what must be as it was when the attack is over.
 
 use super::api::{Answer, Request, parts};
-use super::bucket::Kind;
+use super::bucket::{Bucket, Kind};
 use super::connection::Connection;
 use super::server::{Server, WEB_KEY};
 use super::tls_peer::TlsPeer;
 use super::vitals::Vitals;
 use super::waiting::{DEADLINE, eventually};
+use s3up::limits::S3_IDLE_CONNECTIONS_MAX;
 use serde_json::json;
 use std::ops::Deref;
 
@@ -68,7 +69,12 @@ impl Siege {
             (siege.server.vitals().threads_named("connection") == 0).then_some(())
         });
         // Now with everything that it takes to serve at all.
-        Self { before: siege.server.vitals(), ..siege }
+        let mut before = siege.server.vitals();
+        if let Bucket::S3(_) = siege.server.bucket {
+            // Connections to the store are kept for those who come next.
+            before.allow_descriptors(S3_IDLE_CONNECTIONS_MAX);
+        }
+        Self { before, ..siege }
     }
 
     /// The port it listens on.

@@ -63,6 +63,11 @@ impl Vitals {
         assert!(peak < self.peak_kib + kib, "peak of {peak} KiB; before: {self:#?}");
     }
 
+    /// Lets there be so many descriptors more later on.
+    pub(crate) fn allow_descriptors(&mut self, more: usize) {
+        *self.descriptors.entry("allowed".to_owned()).or_default() += more;
+    }
+
     /// How many threads there are in all.
     pub(crate) fn threads(&self) -> usize {
         self.threads.values().sum()
