@@ -6,6 +6,8 @@ use crate::support::bucket::Kind;
 use crate::support::content;
 use crate::support::server::{Server, WEB_KEY};
 use crate::support::siege::{Refusal, Siege};
+use crate::support::waiting::{DEADLINE, eventually};
+use s3up::limits::gate::REQUESTS_PER_CONNECTION_MAX;
 
 fn get(target: &str) -> Request {
     Request::new("GET", target).key(WEB_KEY)
@@ -86,6 +88,52 @@ fn a_connection_goes_on_or_ends_as_its_client_says() {
             }
         }
     }
+    siege.assert_unharmed();
+}
+
+#[test]
+fn a_connection_that_rests_too_long_is_closed_without_a_word() {
+    let siege = Siege::with_limits("limits: {idle_seconds: 1}");
+    let mut connection = siege.connect();
+    for _ in 0..2 {
+        assert_eq!(connection.ask(&get("/exists?path=rests")).status, 200);
+    }
+    connection.assert_ended();
+    assert_eq!(siege.daemon().count("rests"), 2, "nothing was asked, so nothing is logged");
+    siege.assert_unharmed();
+}
+
+#[test]
+fn a_connection_ends_after_so_many_requests_that_its_client_makes_a_new_one() {
+    let siege = Siege::new();
+    let mut connection = siege.connect();
+    let hundred = Request::new("GET", "/health").bytes().repeat(100);
+    for batch in 1..=REQUESTS_PER_CONNECTION_MAX / 100 {
+        connection.say(&hundred);
+        for number in 1..=100 {
+            let answer = connection.answer();
+            let is_last = (batch - 1) * 100 + number == REQUESTS_PER_CONNECTION_MAX;
+            let said = if is_last { "close" } else { "keep-alive" };
+            assert_eq!((answer.status, answer.header("Connection")), (200, Some(said)));
+        }
+    }
+    connection.assert_ended();
+    siege.assert_unharmed();
+}
+
+#[test]
+fn who_asks_and_asks_and_never_reads_is_given_up() {
+    let siege = Siege::with_limits("limits: {stall_seconds: 1}");
+    // Of some size: ten thousand small answers fit into the buffers, and more are not given.
+    let upload = Request::upload(&parts("some", &content(1, 20_000))).key(WEB_KEY);
+    assert_eq!(siege.ask(&upload).status, 200);
+    let many = get("/download?path=some").bytes().repeat(1000);
+    let mut askers = [siege.connect(), siege.connect()];
+    for asker in &mut askers {
+        eventually(DEADLINE, "nobody listens any more", || asker.try_say(&many).err());
+    }
+    siege.daemon().wait_for_times(2, "; the answer was not taken: ");
+    siege.before().assert_never_grew_by(32 * 1024);
     siege.assert_unharmed();
 }
 

@@ -7,9 +7,8 @@ use crate::support::crowd::{address, connect_from, crowd};
 use crate::support::server::{Server, WEB_KEY};
 use crate::support::siege::Siege;
 use crate::support::waiting::{DEADLINE, eventually};
-use s3up::limits::gate::{LEAVING_CONNECTIONS, REQUESTS_PER_CONNECTION_MAX};
+use s3up::limits::gate::LEAVING_CONNECTIONS;
 use std::io::Write as _;
-use std::net::Shutdown;
 use std::thread;
 
 /// The smallest house there is: eight connections, six strangers among them, and two more places in
@@ -56,15 +55,6 @@ fn guest_from(siege: &Siege, last: u8) -> Connection {
     connection
 }
 
-/// A house in which nobody is left.
-#[track_caller]
-fn empty(siege: Siege) -> Siege {
-    eventually(DEADLINE, "all connections have ended", || {
-        (siege.vitals().threads_named("connection") == 0).then_some(())
-    });
-    siege
-}
-
 #[track_caller]
 fn assert_no_room(answer: &Answer) {
     answer.assert_error(503, "unavailable");
@@ -74,7 +64,7 @@ fn assert_no_room(answer: &Answer) {
 
 #[test]
 fn strangers_make_room_for_who_comes_and_the_longest_there_goes_first() {
-    let siege = empty(Siege::with_limits(SMALL));
+    let siege = Siege::with_limits(SMALL);
     let mut strangers: Vec<_> = (0..STRANGERS).map(|_| stranger(&siege)).collect();
     for _ in 0..3 {
         // It had asked a moment ago, but it came first.
@@ -91,7 +81,7 @@ fn strangers_make_room_for_who_comes_and_the_longest_there_goes_first() {
 
 #[test]
 fn who_has_shown_a_good_key_stays_and_the_next_one_is_told_to_come_again() {
-    let siege = empty(Siege::with_limits(SMALL));
+    let siege = Siege::with_limits(SMALL);
     let mut guests: Vec<_> = (0..PLACES).map(|_| guest(&siege)).collect();
     for _ in 0..2 * VESTIBULE {
         assert_no_room(&exists().send(siege.port()));
@@ -115,7 +105,7 @@ fn who_has_shown_a_good_key_stays_and_the_next_one_is_told_to_come_again() {
 
 #[test]
 fn nobody_can_sit_in_the_vestibule() {
-    let siege = empty(Siege::with_limits(SMALL));
+    let siege = Siege::with_limits(SMALL);
     let guests: Vec<_> = (0..PLACES).map(|_| guest(&siege)).collect();
     let mut silent: Vec<_> = (0..5 * VESTIBULE).map(|_| siege.connect()).collect();
     assert_eq!(health().send(siege.port()).status, 200);
@@ -129,7 +119,7 @@ fn nobody_can_sit_in_the_vestibule() {
 
 #[test]
 fn one_peer_has_its_share_of_the_places_and_another_peer_has_its_own() {
-    let siege = empty(Siege::with_limits(FOUR_EACH));
+    let siege = Siege::with_limits(FOUR_EACH);
     let mut strangers: Vec<_> = (0..4).map(|_| stranger_from(&siege, 2)).collect();
     let mut other = stranger_from(&siege, 3);
     // Beyond its share, a peer's strangers make room for each other.
@@ -175,7 +165,7 @@ fn stuff(connection: &Connection) {
 
 #[test]
 fn strangers_who_do_not_take_their_answers_make_room_as_well() {
-    let siege = empty(Siege::with_limits(SMALL));
+    let siege = Siege::with_limits(SMALL);
     let stuffed: Vec<_> = (0..STRANGERS).map(|_| siege.connect()).collect();
     thread::scope(|scope| {
         for connection in &stuffed {
@@ -192,7 +182,7 @@ fn strangers_who_do_not_take_their_answers_make_room_as_well() {
 
 #[test]
 fn who_is_shown_out_while_it_waits_for_its_refusal_is_gone() {
-    let siege = empty(Siege::with_limits(SMALL));
+    let siege = Siege::with_limits(SMALL);
     let refused = Request::new("GET", "/exists?path=a").key("sk_nobody_knows_this_key");
     // And what is open for a moment, such as a file that is looked at.
     let most = siege.before().descriptors() + PLACES + VESTIBULE + LEAVING_CONNECTIONS + 4;
@@ -207,27 +197,5 @@ fn who_is_shown_out_while_it_waits_for_its_refusal_is_gone() {
     }
     assert_eq!(exists().send(siege.port()).status, 200);
     drop(crowd);
-    siege.assert_unharmed();
-}
-
-#[test]
-fn a_connection_serves_a_bounded_number_of_requests() {
-    const MOST: usize = REQUESTS_PER_CONNECTION_MAX as usize;
-    let siege = Siege::new();
-    let mut connection = siege.connect();
-    thread::scope(|scope| {
-        let socket = connection.socket().try_clone().unwrap();
-        scope.spawn(move || {
-            // Two more than will be answered, which may find nobody there.
-            let _ = { &socket }.write_all(&health().bytes().repeat(MOST + 2));
-            let _ = socket.shutdown(Shutdown::Write);
-        });
-        for number in 1..=MOST {
-            let answer = connection.answer();
-            let expected = if number < MOST { "keep-alive" } else { "close" };
-            assert_eq!(answer.header("Connection"), Some(expected), "answer {number}");
-        }
-    });
-    connection.assert_ended();
     siege.assert_unharmed();
 }

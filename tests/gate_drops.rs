@@ -98,7 +98,7 @@ fn who_stops_reading_its_download_is_given_up() {
     // While all of them are still there.
     siege.assert_unharmed();
     for mut reader in readers {
-        let received = reader.rest().map_or(0, |rest| rest.len() as u64);
+        let received = reader.bytes_until_broken();
         assert!(received < LARGE, "it got all of it");
     }
 }
@@ -114,7 +114,7 @@ fn a_download_that_breaks_off_in_the_store_is_never_a_short_file() {
         assert!(head.contains(&format!("Content-Length: {LARGE}\r\n")), "{head}");
         // The store has sent what fits into the buffers, and can send no more.
         file.set_len(0).unwrap();
-        let received = connection.rest().map_or(0, |rest| rest.len() as u64);
+        let received = connection.bytes_until_broken();
         assert!(received < LARGE, "{received} bytes");
         let line = siege.daemon().wait_for_times(times, "; the answer broke off: ");
         assert!(line.contains(" 127.0.0.1 web GET \"/download?path=large\" 200 "), "{line}");

@@ -171,7 +171,7 @@ fn small_bodies_in_flight_are_bounded_and_hold_no_lane() {
     first.say(&request.body[request.body.len() / 2..]);
     assert_eq!(first.answer().status, 200);
     assert_eq!(request.without("Expect").send(siege.port()).status, 200);
-    drop(senders);
+    drop((first, senders));
     siege.assert_unharmed();
 }
 
@@ -187,6 +187,20 @@ fn what_is_left_of_a_refused_body_is_never_a_request() {
     }
     assert_all_lanes(&siege);
     siege.assert_unharmed();
+}
+
+#[test]
+fn a_lane_that_is_lost_while_descriptors_are_scarce_is_replaced_when_they_are_not() {
+    const SCARCE: &str = "cannot open a lane to the worker pool: Too many open files";
+    let siege = Siege::new();
+    let held = Held::new(&siege, 0);
+    siege.daemon().limit_descriptors(siege.daemon().next_descriptor());
+    // Its own descriptors would do for a new one, if nobody else took one at the same time.
+    drop(held);
+    siege.daemon().wait_for(SCARCE);
+    siege.daemon().limit_descriptors(10_000);
+    assert_all_lanes(&siege);
+    siege.assert_unharmed_but_for(&[SCARCE]);
 }
 
 #[test]

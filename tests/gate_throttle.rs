@@ -73,6 +73,7 @@ fn a_peer_that_fails_too_often_is_refused_and_a_good_key_of_the_same_address_pas
     for key in [WEB_KEY, EU_KEY] {
         assert_eq!(same.ask(&exists(key)).status, 200);
     }
+    drop(same);
     connect_from(address(9), siege.port()).ask(&wrong(None)).assert_error(401, "unauthorized");
     assert_refused_soon(|| connect_from(address(2), siege.port()).ask(&wrong(None)));
     siege.assert_unharmed();

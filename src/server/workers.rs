@@ -9,7 +9,7 @@
 //! complete one, so bytes are counted here against the true length. Of an answer that cannot be
 //! completed it does not close the connection, so the lane is broken off. What is left of a body that
 //! nobody wants it would take for the next request, and a thread of its never comes back from one
-//! that says HTTP/2.0; so nothing is left: see [`Body::discard`].
+//! that says HTTP/2.0; so nothing is left: see `Body::discard`.
 
 use crate::exact::ExactReader;
 use crate::limits::UPLOAD_GRACE;

@@ -135,6 +135,30 @@ impl<S: Read + Write> Connection<S> {
         self.stream.read_to_end(&mut rest).map(|_| rest)
     }
 
+    /// Reads what comes next; 0 bytes at an end in order.
+    pub(crate) fn read(&mut self, piece: &mut [u8]) -> io::Result<usize> {
+        self.stream.read(piece)
+    }
+
+    /// Reads to where the other side has broken it off, by an end or a reset, and returns how many
+    /// bytes came.
+    #[track_caller]
+    pub(crate) fn bytes_until_broken(&mut self) -> u64 {
+        let mut piece = vec![0; 64 * 1024];
+        let mut count = 0;
+        loop {
+            match self.read(&mut piece) {
+                Ok(0) => return count,
+                Ok(more) => count += more as u64,
+                Err(error) => {
+                    let reset = io::ErrorKind::ConnectionReset;
+                    assert_eq!(error.kind(), reset, "after {count} bytes: {error}");
+                    return count;
+                }
+            }
+        }
+    }
+
     /// Checks that the other side has ended it in order, and said nothing more.
     #[track_caller]
     pub(crate) fn assert_ended(&mut self) {

@@ -1,7 +1,7 @@
 //! A program under test: started, listened to line by line, signalled, and never left behind.
 
 use super::waiting::DEADLINE;
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, prlimit};
 use s3up::clock;
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read};
@@ -41,7 +41,28 @@ impl Daemon {
         arguments: &[impl AsRef<OsStr>],
         environment: &[(&str, &str)],
     ) -> Self {
-        let mut child = Command::new(program)
+        Self::run(Command::new(program), program, arguments, environment)
+    }
+
+    /// Starts it with so many descriptors at most, which it cannot raise.
+    pub(crate) fn start_with_descriptors(
+        most: u64,
+        program: &'static str,
+        arguments: &[impl AsRef<OsStr>],
+        environment: &[(&str, &str)],
+    ) -> Self {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", "ulimit -n \"$0\" && exec \"$@\"", &most.to_string(), program]);
+        Self::run(shell, program, arguments, environment)
+    }
+
+    fn run(
+        mut command: Command,
+        program: &'static str,
+        arguments: &[impl AsRef<OsStr>],
+        environment: &[(&str, &str)],
+    ) -> Self {
+        let mut child = command
             .args(arguments)
             .env_remove("RUST_LOG")
             .envs(environment.iter().copied())
@@ -93,6 +114,22 @@ impl Daemon {
     /// The number of its process.
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// The lowest number that no descriptor of the running program has: the next one it gets.
+    pub(crate) fn next_descriptor(&self) -> u64 {
+        let open = std::fs::read_dir(format!("/proc/{}/fd", self.pid())).unwrap();
+        let names = open.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        let numbers: Vec<u64> = names.map(|name| name.parse().unwrap()).collect();
+        (0..).find(|number| !numbers.contains(number)).unwrap()
+    }
+
+    /// Lets the running program open descriptors below this number only.
+    pub(crate) fn limit_descriptors(&self, most: u64) {
+        // It may raise it to what it had of us.
+        let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+        let limit = Rlimit { current: Some(most), maximum };
+        prlimit(Some(Pid::from_child(&self.child)), Resource::Nofile, limit).unwrap();
     }
 
     pub(crate) fn signal(&self, signal: Signal) {

@@ -27,6 +27,8 @@ pub(crate) struct Server {
     /// The value of `server.tls`, as it stands in the file.
     pub(crate) tls: String,
     pub(crate) workers: usize,
+    /// Most descriptors it may have; none: as many as we may.
+    pub(crate) descriptors: Option<u64>,
     /// Addresses and blocks of them.
     pub(crate) trusted_proxies: Vec<&'static str>,
     /// The section `limits`, as it stands in the file: empty for the defaults.
@@ -64,6 +66,7 @@ impl Server {
             host: "127.0.0.1",
             tls: "{ enabled: false }".to_owned(),
             workers: 16,
+            descriptors: None,
             trusted_proxies: vec![],
             limits: String::new(),
             clients: vec![("web", WEB_KEY), ("web-eu", EU_KEY)],
@@ -97,7 +100,10 @@ impl Server {
         std::fs::create_dir_all(&temporary).unwrap();
         let mut environment = self.environment.clone();
         environment.push(("TMPDIR", temporary.to_str().unwrap()));
-        self.slot.insert(Daemon::start(SERVER, &arguments, &environment));
+        self.slot.insert(match self.descriptors {
+            None => Daemon::start(SERVER, &arguments, &environment),
+            Some(most) => Daemon::start_with_descriptors(most, SERVER, &arguments, &environment),
+        });
     }
 
     /// Writes its configuration, and returns the file.

@@ -6,6 +6,7 @@ use super::connection::Connection;
 use super::server::{Server, WEB_KEY};
 use super::tls_peer::TlsPeer;
 use super::vitals::Vitals;
+use super::waiting::{DEADLINE, eventually};
 use serde_json::json;
 use std::ops::Deref;
 
@@ -63,6 +64,9 @@ impl Siege {
         let before = server.vitals();
         let siege = Self { server, port, peer, before };
         siege.assert_serves_the_honest();
+        eventually(DEADLINE, "the honest client has gone", || {
+            (siege.server.vitals().threads_named("connection") == 0).then_some(())
+        });
         // Now with everything that it takes to serve at all.
         Self { before: siege.server.vitals(), ..siege }
     }
@@ -128,6 +132,8 @@ impl Siege {
     /// As [`Self::assert_unharmed`], but what the log says loudly may be one of `known`.
     #[track_caller]
     pub(crate) fn assert_unharmed_but_for(&self, known: &[&str]) {
+        // Before and after: the honest must find room, and cost nothing that stays.
+        self.before.assert_back();
         self.assert_serves_the_honest();
         self.before.assert_back();
         for line in self.server.log().lines() {

@@ -210,7 +210,7 @@ impl<'e> Exchange<'e> {
 
     /// Sends the worker's answer on: all of it, or the connection is cut.
     fn relay(self, mut answered: Answered<'e>) -> Ending {
-        let keep_alive = self.keep_alive && answered.body_taken;
+        let keep_alive = self.keep_alive && answered.body_taken && !self.gate.stop.is_raised();
         let Answer { status, length, headers, .. } = &answered.answer;
         let (status, lines) = (*status, headers.iter().map(|(name, value)| (&**name, &**value)));
         let mut piece = response::head(status, lines, *length, keep_alive);

@@ -21,7 +21,7 @@ pub use head::Seal;
 pub use lane::{Lane, Written};
 
 use crate::clock;
-use crate::limits::gate::{LANE_PROOF, LANES_RESERVED_MAX};
+use crate::limits::gate::{DESCRIPTORS_PER_LANE, LANE_PROOF, LANES_RESERVED_MAX};
 use crate::server::admitted::Admitted;
 use crate::server::route::Route;
 use crate::threads::Stop;
@@ -180,6 +180,7 @@ impl Lanes {
 
     /// Opens a lane and sends it once to a worker and back.
     fn open_proven(&self) -> io::Result<Lane> {
+        look_for_descriptors()?;
         let mut lane = Lane::open(&self.socket)?;
         let deadline = clock::monotonic() + LANE_PROOF;
         let exchange = self.exchanges.fetch_add(1, Ordering::Relaxed);
@@ -266,6 +267,15 @@ impl Replacer {
         }
         true
     }
+}
+
+/// Fails if descriptors are scarce. A lane needs three, two of them at `tiny_http`'s end, whose
+/// accepting thread ends for good if it cannot have them; some more are looked for, as others take
+/// theirs at the same time.
+fn look_for_descriptors() -> io::Result<()> {
+    const PAIRS: u64 = DESCRIPTORS_PER_LANE / 2;
+    let found: io::Result<Vec<_>> = (0..PAIRS).map(|_| UnixStream::pair()).collect();
+    found.map(drop)
 }
 
 fn is_final(error: &io::Error) -> bool {
