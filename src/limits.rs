@@ -159,6 +159,11 @@ pub mod gate {
     pub const LANES_RESERVED_MAX: usize = 8;
     /// Workers beyond one for each lane, so that a new lane can be proven while others are busy.
     pub const SPARE_WORKERS: usize = 4;
+    /// When fewer idle workers than this wait for a request, one that rests is called.
+    pub const WAITING_WORKERS_LEAST: usize = 4;
+    /// Most idle workers that wait for a request, and take turns in serving: the more, the colder
+    /// is the memory of each.
+    pub const WAITING_WORKERS_MOST: usize = 12;
     /// Most small bodies in flight, each up to [`SMALL_BODY_BYTES`] in memory: 128 MiB in all.
     pub const SMALL_BODIES_MAX: usize = 512;
     /// How long a new lane's round trip may take: no work is in it.

@@ -38,6 +38,7 @@ mod pair_files;
 mod pair_odd_files;
 mod pair_signals;
 mod pair_start;
+mod pair_tls;
 mod programs;
 mod programs_config;
 mod server_reload;

@@ -88,7 +88,7 @@ impl<'s> Intake<'s> {
         boundary: &Boundary,
         declared: u64,
     ) -> Result<Uploaded, IntakeError> {
-        let mut form = Form::new(body, boundary);
+        let mut form = Form::of_length(body, boundary, declared);
         let mut received = Received::default();
         while let Some(part) = form.next_part()? {
             self.take(part, declared, &mut received)?;

@@ -19,13 +19,14 @@ pub mod range;
 pub mod readiness;
 pub mod reload;
 pub mod reply;
+pub mod rota;
 pub mod route;
 pub mod store;
 pub mod workers;
 
 use crate::clock;
 use crate::limits::UPLOAD_GRACE;
-use crate::threads::{Died, Ended, StopSource, Supervisor, hangups, shutdown_deadline};
+use crate::threads::{Died, Ended, Stop, StopSource, Supervisor, hangups, shutdown_deadline};
 use clients::{Clients, warn_of_weak_keys};
 use config::{Config, Limits, StoreConfig};
 use gate::certificate::{CertificateError, Certificates};
@@ -76,41 +77,8 @@ pub enum ServerError {
 /// on SIGHUP and when it changes.
 pub fn run(file: PathBuf, config: Config) -> Result<(), ServerError> {
     let mut supervisor = Supervisor::new()?;
-    let hangups = hangups()?;
     let mut stop = StopSource::default();
-    let store = open_store(&config.store)?;
-    log::info!("s3up-server {} stores in {}", env!("CARGO_PKG_VERSION"), store.describe());
-    match store.ready() {
-        Ok(()) => {}
-        // Not fatal: a store that is away comes back, and clients wait for it.
-        Err(error) => log::error!("the store is not ready, uploads fail until it is: {error}"),
-    }
-    warn_of_weak_keys(&config.clients);
-    let certificates =
-        config.server.tls.as_ref().map(Certificates::load).transpose()?.map(Arc::new);
-    let clients = Arc::new(Clients::new(config.clients.clone()));
-    let room = find_room(&config)?;
-    let listener = listen::listen(&config.server)?;
-
-    let handlers = Handlers::new(config.path_prefix.clone(), store);
-    let workers = Workers::start(handlers, room.lanes, &mut supervisor, &stop.stop())?;
-    let gate = Gate::new(Parts {
-        clients: Arc::clone(&clients),
-        certificates: certificates.clone(),
-        trusted_proxies: config.server.trusted_proxies.clone(),
-        limits: Limits { connections: room.connections, ..config.limits },
-        lanes: workers.lanes(),
-        stop: stop.stop(),
-    });
-    let door = Door::open(listener, gate);
-    let accepting = door.clone();
-    supervisor.spawn("door", move || accepting.run())?;
-    let server = config.server.clone();
-    let reload = Reload { file, config, clients, certificates };
-    let stopped = stop.stop();
-    supervisor.spawn("reload", move || reload.run(stopped, hangups))?;
-    // Last: whoever reads it finds everything there.
-    listen::announce(&server, door.listener())?;
+    let (door, workers) = open(file, config, &mut supervisor, &stop.stop())?;
 
     let ended = supervisor.wait();
     if let Ended::Signal(signal) = ended {
@@ -128,6 +96,51 @@ pub fn run(file: PathBuf, config: Config) -> Result<(), ServerError> {
         log::warn!("a request did not end in time and is abandoned; its client repeats it");
     }
     Ok(ended.into_result()?)
+}
+
+/// Starts everything, from the store to the door.
+fn open(
+    file: PathBuf,
+    config: Config,
+    supervisor: &mut Supervisor,
+    stop: &Stop,
+) -> Result<(Door, Workers), ServerError> {
+    let hangups = hangups()?;
+    let store = open_store(&config.store)?;
+    log::info!("s3up-server {} stores in {}", env!("CARGO_PKG_VERSION"), store.describe());
+    match store.ready() {
+        Ok(()) => {}
+        // Not fatal: a store that is away comes back, and clients wait for it.
+        Err(error) => log::error!("the store is not ready, uploads fail until it is: {error}"),
+    }
+    warn_of_weak_keys(&config.clients);
+    let certificates =
+        config.server.tls.as_ref().map(Certificates::load).transpose()?.map(Arc::new);
+    certificates.iter().for_each(|certificates| certificates.announce());
+    let clients = Arc::new(Clients::new(config.clients.clone()));
+    let room = find_room(&config)?;
+    let listener = listen::listen(&config.server)?;
+
+    let handlers = Handlers::new(config.path_prefix.clone(), store);
+    let workers = Workers::start(handlers, room.lanes, supervisor, stop)?;
+    let gate = Gate::new(Parts {
+        clients: Arc::clone(&clients),
+        certificates: certificates.clone(),
+        trusted_proxies: config.server.trusted_proxies.clone(),
+        limits: Limits { connections: room.connections, ..config.limits },
+        lanes: workers.lanes(),
+        stop: stop.clone(),
+    });
+    let door = Door::open(listener, gate);
+    let accepting = door.clone();
+    supervisor.spawn("door", move || accepting.run())?;
+    let server = config.server.clone();
+    let reload = Reload { file, config, clients, certificates };
+    let stopped = stop.clone();
+    supervisor.spawn("reload", move || reload.run(stopped, hangups))?;
+    // Last: whoever reads it finds everything there.
+    listen::announce(&server, door.listener())?;
+    Ok((door, workers))
 }
 
 /// As many lanes and connections as are wanted, or as the limit of open files allows.

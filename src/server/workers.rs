@@ -9,16 +9,17 @@
 //! complete one, so bytes are counted here against the true length. Of an answer that cannot be
 //! completed it does not close the connection, so the lane is broken off. What is left of a body that
 //! nobody wants it would take for the next request, and a thread of its never comes back from one
-//! that says HTTP/2.0; so nothing is left: see [`Body::discard`].
+//! that says HTTP/2.0; so nothing is left: see `Body::discard`.
 
 use crate::exact::ExactReader;
 use crate::limits::UPLOAD_GRACE;
-use crate::limits::gate::SPARE_WORKERS;
+use crate::limits::gate::{SPARE_WORKERS, WAITING_WORKERS_LEAST, WAITING_WORKERS_MOST};
 use crate::server::admitted::Admitted;
 use crate::server::handlers::{Handled, Handlers};
 use crate::server::lanes::head::{self, field};
 use crate::server::lanes::{Folder, Lanes, Seal};
 use crate::server::reply::{ApiError, Reply};
+use crate::server::rota::Rota;
 use crate::threads::{Interruptible, Stop, Supervisor, panic_message};
 use crate::wire::ErrorCode;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
@@ -57,6 +58,7 @@ impl Workers {
         let (lanes, replacer) = Lanes::new(folder.socket(), seal, lanes);
         let pool = Arc::new(Pool {
             http: tiny_http::Server::from_listener(listener, None).map_err(io::Error::other)?,
+            rota: Rota::new(WAITING_WORKERS_LEAST, WAITING_WORKERS_MOST),
             lanes: Arc::clone(&lanes),
             handlers,
             stop: stop.clone(),
@@ -78,6 +80,7 @@ impl Workers {
 
     /// Wakes all workers that wait for a request: call it once the program is ending.
     pub fn wake_all(&self) {
+        self.pool.rota.close();
         for _ in 0..self.count {
             self.pool.http.unblock();
         }
@@ -87,6 +90,7 @@ impl Workers {
 /// What the workers share.
 struct Pool {
     http: tiny_http::Server,
+    rota: Rota,
     lanes: Arc<Lanes>,
     handlers: Handlers,
     stop: Stop,
@@ -96,7 +100,10 @@ impl Pool {
     /// Serves requests until the program is ending and [`Workers::wake_all`] was called.
     fn run(&self) {
         while !self.stop.is_raised() {
-            match self.http.recv() {
+            self.rota.begin_waiting();
+            let received = self.http.recv();
+            self.rota.end_waiting();
+            match received {
                 Ok(request) => self.serve(request),
                 Err(_) if self.stop.is_raised() => return,
                 Err(error) => {

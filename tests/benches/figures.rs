@@ -2,6 +2,9 @@
 
 use crate::load::{Load, Measure};
 
+/// What is added to the name of a server of another build.
+pub(crate) const BEFORE: &str = ", before";
+
 /// One load on one server in one round.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Figure {
@@ -46,24 +49,26 @@ pub(crate) fn table(all: &[Series]) -> String {
     }
     for load in loads {
         let of_load = || all.iter().filter(|series| series.load.name == load.name);
-        let bare = of_load().find(|series| series.server == "bare");
         for series in of_load() {
-            table.push_str(&row(series, bare));
+            // Another build of the same server, or `bare`.
+            let before = format!("{}{BEFORE}", series.server);
+            let named = |name: &str| of_load().find(|series| series.server == name);
+            table.push_str(&row(series, named(&before).or_else(|| named("bare"))));
         }
     }
     table
 }
 
-fn row(series: &Series, bare: Option<&Series>) -> String {
+fn row(series: &Series, reference: Option<&Series>) -> String {
     let (rate_unit, cpu_unit, cpu_scale, digits) = match series.load.measure {
         Measure::Uploads => ("/s", "us", 1e6, 1),
         Measure::Megabytes => ("MB/s", "s/GB", 1e3, 2),
     };
     let column = |value: &dyn Fn(&Figure) -> f64| series.rounds.iter().map(value).collect();
     let against = |value: &dyn Fn(&Figure) -> f64| {
-        let bare = bare.filter(|bare| bare.server != series.server)?;
-        let pairs = series.rounds.iter().zip(&bare.rounds);
-        Some(pairs.map(|(own, bare)| value(own) / value(bare)).collect())
+        let reference = reference.filter(|reference| reference.server != series.server)?;
+        let pairs = series.rounds.iter().zip(&reference.rounds);
+        Some(pairs.map(|(own, reference)| value(own) / value(reference)).collect())
     };
     let ratio = |values: Option<Vec<f64>>| values.map_or("-".into(), |values| spread(values, 2));
     format!(

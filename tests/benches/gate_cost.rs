@@ -102,7 +102,7 @@ fn contestants(arguments: &Arguments) -> Vec<Contestant> {
             contestants.push(Contestant { name, program: program.to_owned(), kind });
         };
         if let Some(before) = arguments.before.as_deref().filter(|_| kind != ServerKind::Bare) {
-            add(format!("{}, before", kind.name()), before);
+            add(format!("{}{}", kind.name(), figures::BEFORE), before);
         }
         add(kind.name().to_owned(), &own);
     }

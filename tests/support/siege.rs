@@ -138,6 +138,8 @@ impl Siege {
     /// As [`Self::assert_unharmed`], but what the log says loudly may be one of `known`.
     #[track_caller]
     pub(crate) fn assert_unharmed_but_for(&self, known: &[&str]) {
+        // Before and after: the honest must find room, and cost nothing that stays.
+        self.before.assert_back();
         self.assert_serves_the_honest();
         self.before.assert_back();
         for line in self.server.log().lines() {

@@ -1,7 +1,7 @@
 //! Reads an upload form (`multipart/form-data`, RFC 7578) while it arrives.
 //!
 //! Runs on the worker that serves the request. A [`Form`] owns the body and one buffer of
-//! [`COPY_BUFFER_BYTES`], whatever is sent. It must not know which fields there should be,
+//! [`COPY_BUFFER_BYTES`] at most, whatever is sent. It must not know which fields there should be,
 //! nor how large a file may be: whoever reads a part counts.
 //!
 //! 1. A part's content is exactly the bytes between its head and the next delimiter line.
@@ -52,6 +52,13 @@ impl<R: Read> Form<R> {
     /// A form whose body was announced with `boundary`. Reads nothing yet.
     pub fn new(body: R, boundary: &Boundary) -> Self {
         Self::with_buffer(body, boundary, COPY_BUFFER_BYTES)
+    }
+
+    /// The same for a body of at most `length` bytes: a small one costs a small buffer.
+    pub fn of_length(body: R, boundary: &Boundary, length: u64) -> Self {
+        // A head, with the two bytes before it, is shorter than the body it stands in.
+        let length = usize::try_from(length).unwrap_or(COPY_BUFFER_BYTES);
+        Self::with_buffer(body, boundary, length.min(COPY_BUFFER_BYTES))
     }
 
     /// The same with a buffer of `buffer_bytes`, or more if a delimiter line needs it. The head of a

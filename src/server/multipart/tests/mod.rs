@@ -69,9 +69,16 @@ fn collect<R: Read>(
 }
 
 fn parse(body: &str) -> Result<Vec<Field>, FormError> {
-    let mut seen = Vec::new();
-    let mut form = Form::new(body.as_bytes(), &boundary("X"));
-    collect(&mut form, 100, &mut seen).map(|()| seen)
+    let read = |mut form: Form<&[u8]>| {
+        let mut seen = Vec::new();
+        collect(&mut form, 100, &mut seen).map(|()| seen)
+    };
+    let fields = read(Form::new(body.as_bytes(), &boundary("X")));
+    // A buffer that just holds the body makes no difference.
+    let length = body.len() as u64;
+    let same = read(Form::of_length(body.as_bytes(), &boundary("X"), length));
+    assert_eq!(format!("{fields:?}"), format!("{same:?}"), "{body:?}");
+    fields
 }
 
 fn check(body: &str, expected: &[(&str, &str)]) {
