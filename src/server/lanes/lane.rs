@@ -17,8 +17,8 @@ use std::time::Instant;
 /// Largest head of an answer, in bytes: a note may hold a key with every byte escaped.
 const ANSWER_HEAD_BYTES_MAX: usize = 32 * 1024;
 
-/// Where the answer's first bytes go.
-const ANSWER_BUFFER_BYTES: usize = 16 * 1024;
+/// Where the answer's first bytes go: most answers fit.
+const ANSWER_BUFFER_BYTES: usize = 4 * 1024;
 
 /// A connection to a worker's pool.
 #[derive(Debug)]

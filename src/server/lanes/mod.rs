@@ -50,7 +50,7 @@ pub struct Lanes {
     socket: PathBuf,
     seal: Seal,
     reserve: usize,
-    free: Mutex<Vec<Lane>>,
+    free: Mutex<Free>,
     /// There is a lane for somebody who needs it shortly.
     any: Condvar,
     /// There is one beyond the reserve.
@@ -59,6 +59,16 @@ pub struct Lanes {
     exchanges: AtomicU64,
     /// The sockets of exchanges under way, for [`Lanes::break_off`].
     under_way: Mutex<HashMap<u64, Arc<UnixStream>>>,
+}
+
+/// The lanes that nobody has borrowed, and how many wait for one.
+#[derive(Default)]
+struct Free {
+    lanes: Vec<Lane>,
+    /// At [`Lanes::any`].
+    short: usize,
+    /// At [`Lanes::beyond_reserve`].
+    long: usize,
 }
 
 /// The loan of a lane. Dropping it says that the exchange did not end cleanly.
@@ -109,27 +119,48 @@ impl Lanes {
 
     /// Borrows a lane; `None` if there is none until `deadline`.
     pub fn borrow(&self, need: Need, deadline: Instant) -> Option<(Lane, Loan<'_>)> {
-        let (condition, reserve) = match need {
-            Need::Short => (&self.any, 0),
-            Need::Long => (&self.beyond_reserve, self.reserve),
+        loop {
+            let lane = self.take(need, deadline)?;
+            // A worker that speaks unasked has ended the connection, or is out of step.
+            if lane.has_answer().unwrap_or(true) {
+                self.report_lost();
+                continue;
+            }
+            let exchange = self.begin(&lane);
+            return Some((lane, Loan { lanes: self, exchange, ended_cleanly: false }));
+        }
+    }
+
+    fn take(&self, need: Need, deadline: Instant) -> Option<Lane> {
+        let reserve = match need {
+            Need::Short => 0,
+            Need::Long => self.reserve,
         };
         let mut free = self.free();
-        loop {
-            while free.len() > reserve {
-                let Some(lane) = free.pop() else { break };
-                // A worker that speaks unasked has ended the connection, or is out of step.
-                if lane.has_answer().unwrap_or(true) {
-                    self.report_lost();
-                    continue;
-                }
-                drop(free);
-                let exchange = self.begin(&lane);
-                return Some((lane, Loan { lanes: self, exchange, ended_cleanly: false }));
-            }
+        while free.lanes.len() <= reserve {
             let left = deadline.checked_duration_since(clock::monotonic())?;
-            let waited = condition.wait_timeout(free, left);
-            free = waited.unwrap_or_else(PoisonError::into_inner).0;
+            free = self.wait(free, need, left);
         }
+        free.lanes.pop()
+    }
+
+    /// Waits for a lane to be put back. Whoever waits is counted, since waking nobody costs a system
+    /// call, too.
+    fn wait<'f>(
+        &self,
+        mut free: MutexGuard<'f, Free>,
+        need: Need,
+        most: Duration,
+    ) -> MutexGuard<'f, Free> {
+        let condition = match need {
+            Need::Short => &self.any,
+            Need::Long => &self.beyond_reserve,
+        };
+        *free.waiting(need) += 1;
+        let waited = condition.wait_timeout(free, most);
+        let mut free = waited.unwrap_or_else(PoisonError::into_inner).0;
+        *free.waiting(need) -= 1;
+        free
     }
 
     /// Breaks off exchange number `exchange`, if it is still under way: its answer cannot be
@@ -158,11 +189,13 @@ impl Lanes {
 
     fn put(&self, lane: Lane) {
         let mut free = self.free();
-        free.push(lane);
-        if free.len() > self.reserve {
+        free.lanes.push(lane);
+        if free.long > 0 && free.lanes.len() > self.reserve {
             self.beyond_reserve.notify_one();
         }
-        self.any.notify_one();
+        if free.short > 0 {
+            self.any.notify_one();
+        }
     }
 
     fn report_lost(&self) {
@@ -170,7 +203,7 @@ impl Lanes {
         let _ = self.lost.send(());
     }
 
-    fn free(&self) -> MutexGuard<'_, Vec<Lane>> {
+    fn free(&self) -> MutexGuard<'_, Free> {
         self.free.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -200,6 +233,15 @@ impl Lanes {
             Ok(lane)
         } else {
             Err(io::Error::other(format!("its first answer is {}", answer.status)))
+        }
+    }
+}
+
+impl Free {
+    fn waiting(&mut self, need: Need) -> &mut usize {
+        match need {
+            Need::Short => &mut self.short,
+            Need::Long => &mut self.long,
         }
     }
 }

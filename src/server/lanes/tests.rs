@@ -57,7 +57,7 @@ impl Scene {
 
     /// How many lanes are free now.
     fn free(&self) -> usize {
-        self.lanes.free().len()
+        self.lanes.free().lanes.len()
     }
 
     fn replace_in_background(&mut self) -> crate::threads::StopSource {
@@ -95,24 +95,32 @@ fn what_takes_long_leaves_the_reserve_to_what_is_short() {
 #[test]
 fn who_waits_gets_the_lane_that_is_given_back() {
     let scene = scene(4);
-    let short: Vec<_> = std::iter::from_fn(|| scene.borrow_now(Need::Short)).collect();
-    thread::scope(|scope| {
-        let waiting: Vec<_> = [Need::Short, Need::Long, Need::Short, Need::Long]
-            .map(|need| {
-                let scene = &scene;
-                scope.spawn(move || {
-                    let (lane, loan) = scene.borrow_soon(need);
-                    loan.give_back(lane);
-                })
-            })
-            .into();
-        for (lane, loan) in short {
+    let all: Vec<_> = std::iter::from_fn(|| scene.borrow_now(Need::Short)).collect();
+    let (report, served) = unbounded();
+    for need in [Need::Short, Need::Long, Need::Short, Need::Long] {
+        let (lanes, report) = (Arc::clone(&scene.lanes), report.clone());
+        let work = move || {
+            // Long enough that nobody is served by having waited in vain.
+            let (lane, loan) = lanes.borrow(need, clock::monotonic() + 100 * SOON).expect("a lane");
             loan.give_back(lane);
-        }
-        for thread in waiting {
-            thread.join().unwrap();
-        }
-    });
+            report.send(()).unwrap();
+        };
+        thread::Builder::new().spawn(work).unwrap();
+    }
+    let waiting = || {
+        let free = scene.lanes.free();
+        (free.short, free.long)
+    };
+    while waiting() != (2, 2) {
+        thread::yield_now();
+    }
+    for (lane, loan) in all {
+        loan.give_back(lane);
+    }
+    for _ in 0..4 {
+        served.recv_timeout(SOON).expect("whoever waits is woken");
+    }
+    assert_eq!(waiting(), (0, 0));
     assert_eq!(scene.free(), 4);
 }
 
