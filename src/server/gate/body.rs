@@ -11,6 +11,7 @@ use crate::limits::gate::CHUNK_BYTES;
 use crate::server::lanes::Lane;
 use crate::server::poll::{self, For};
 use std::io;
+use std::ops::Range;
 
 /// What stands before a chunk's content: its length in eight hexadecimal digits and a line end.
 const CHUNK_HEAD_BYTES: usize = 10;
@@ -72,6 +73,20 @@ impl Chunk {
 
     /// Frames the first `count` bytes of the content, and ends the body if they are its last.
     fn frame(&mut self, count: usize, last: bool) -> &[u8] {
+        let framed = self.put_frame(count, last);
+        &self.bytes[framed]
+    }
+
+    /// As [`Chunk::frame`], as bytes of its own.
+    fn into_framed(mut self, count: usize, last: bool) -> Vec<u8> {
+        let framed = self.put_frame(count, last);
+        self.bytes.truncate(framed.end);
+        self.bytes.drain(..framed.start);
+        self.bytes
+    }
+
+    /// Says where the framed content stands.
+    fn put_frame(&mut self, count: usize, last: bool) -> Range<usize> {
         self.bytes[..CHUNK_HEAD_BYTES].copy_from_slice(format!("{count:08x}\r\n").as_bytes());
         let mut end = CHUNK_HEAD_BYTES + count;
         // A chunk of nothing would be the last one twice.
@@ -86,7 +101,7 @@ impl Chunk {
         if last {
             put(LAST_CHUNK);
         }
-        &self.bytes[begin..end]
+        begin..end
     }
 }
 
@@ -126,7 +141,7 @@ impl<'b> Body<'b> {
         while filled < length {
             filled += self.read(&mut chunk.content()[filled..], None)?.unwrap_or(0);
         }
-        Ok(chunk.frame(length, true).to_vec())
+        Ok(chunk.into_framed(length, true))
     }
 
     /// Reads some bytes, at least one; `None` if `lane` has something to say before any came.
@@ -189,6 +204,7 @@ mod tests {
         let mut chunk = Chunk::with_room_for(content.len());
         chunk.content().copy_from_slice(content);
         assert_eq!(chunk.frame(content.len(), last), expected);
+        assert_eq!(chunk.into_framed(content.len(), last), expected);
     }
 
     #[test]

@@ -140,25 +140,28 @@ impl Connection<'_> {
     /// Adds what comes next to what was received.
     fn receive(&mut self, deadline: Instant) -> io::Result<()> {
         let known = self.received.len();
+        // A peer that had its answer just now has hardly sent the next request.
+        let mut wait = known == 0 && !self.stream.has_more()?;
         loop {
+            if wait {
+                if known == 0 {
+                    self.received = Vec::new();
+                }
+                // Not a time out, which would be the peer's fault.
+                if self.gate.stop.is_raised() {
+                    return Err(io::ErrorKind::ConnectionAborted.into());
+                }
+                if !self.stream.wait(For::Reading, deadline)? {
+                    return Err(io::ErrorKind::TimedOut.into());
+                }
+            }
             self.received.resize((known + HEAD_ROOM_BYTES).min(HEAD_BYTES_MAX), 0);
             let read = self.stream.read(&mut self.received[known..]);
             self.received.truncate(known + *read.as_ref().unwrap_or(&0));
             match read {
                 Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
                 Ok(_) => return Ok(()),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    if known == 0 {
-                        self.received = Vec::new();
-                    }
-                    // Not a time out, which would be the peer's fault.
-                    if self.gate.stop.is_raised() {
-                        return Err(io::ErrorKind::ConnectionAborted.into());
-                    }
-                    if !self.stream.wait(For::Reading, deadline)? {
-                        return Err(io::ErrorKind::TimedOut.into());
-                    }
-                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => wait = true,
                 Err(error) => return Err(error),
             }
         }

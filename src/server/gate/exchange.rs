@@ -135,9 +135,8 @@ impl<'e> Exchange<'e> {
     /// Sends what is there, body and all, and waits for the answer.
     fn ask_at_once(&mut self, chunks: &[u8]) -> Result<Answered<'e>, Trouble> {
         let (mut lane, loan) = self.borrow(self.need())?;
-        let mut message = head::write(self.request, loan.exchange(), self.gate.lanes.seal());
-        message.extend_from_slice(chunks);
-        let written = lane.write(&message, worker_deadline()).map_err(Trouble::Lane)?;
+        let head = head::write(self.request, loan.exchange(), self.gate.lanes.seal());
+        let written = lane.write_both(&head, chunks, worker_deadline()).map_err(Trouble::Lane)?;
         self.await_answer(lane, loan, written, true)
     }
 

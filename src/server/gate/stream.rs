@@ -94,6 +94,15 @@ impl Stream {
         }
     }
 
+    /// Whether something of the peer is at hand, bytes or its farewell, so that reading need not wait
+    /// for the socket.
+    pub(super) fn has_more(&mut self) -> io::Result<bool> {
+        let Some(tls) = &mut self.tls else { return Ok(false) };
+        let state = tls.session.process_new_packets().map_err(io::Error::other)?;
+        let at_hand = state.plaintext_bytes_to_read() > 0 || state.peer_has_closed();
+        Ok(at_hand || tls.taken < tls.filled)
+    }
+
     /// Writes some of `bytes`; `WouldBlock` if there is no room.
     pub(super) fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match &mut self.tls {

@@ -9,7 +9,7 @@ use crate::server::admitted::{Admitted, Identity};
 use crate::server::key::ClientName;
 use crate::server::multipart::Boundary;
 use crate::server::route::route;
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::net::IpAddr;
 use subtle::ConstantTimeEq as _;
 
@@ -32,6 +32,9 @@ pub mod field {
     /// In an answer: what the access log says, percent-encoded.
     pub const NOTE: &str = "X-Gate-Note";
 }
+
+/// Room for the head of an upload, in bytes.
+const HEAD_BYTES_USUAL: usize = 512;
 
 /// 128 random bits, made when the process starts and known to nobody else.
 #[derive(Clone, PartialEq, Eq)]
@@ -70,33 +73,31 @@ pub enum UnsealedError {
 /// Writes the head of exchange number `exchange`.
 pub fn write(admitted: &Admitted, exchange: u64, seal: &Seal) -> Vec<u8> {
     let Admitted { route, head_only, client, peer, length, boundary, range } = admitted;
-    let mut head = format!(
-        "{} {} HTTP/1.1\r\n{}: {}\r\n{}: {exchange}\r\n{}: {peer}\r\n",
-        route.method(*head_only),
-        route.target(),
-        field::SEAL,
-        seal.0,
-        field::EXCHANGE,
-        field::PEER,
-    );
-    let mut line = |name: &str, value: &dyn fmt::Display| {
-        head.push_str(&format!("{name}: {value}\r\n"));
+    let mut head = String::with_capacity(HEAD_BYTES_USUAL);
+    // Writing to a `String` cannot fail.
+    let mut line = |line: fmt::Arguments<'_>| {
+        let _ = head.write_fmt(line);
+        head.push_str("\r\n");
     };
+    line(format_args!("{} {} HTTP/1.1", route.method(*head_only), route.target()));
+    line(format_args!("{}: {}", field::SEAL, seal.0));
+    line(format_args!("{}: {exchange}", field::EXCHANGE));
+    line(format_args!("{}: {peer}", field::PEER));
     if let Some(Identity { name, max_file_size }) = client {
-        line(field::CLIENT, name);
-        line(field::MAX_FILE_SIZE, max_file_size);
+        line(format_args!("{}: {name}", field::CLIENT));
+        line(format_args!("{}: {max_file_size}", field::MAX_FILE_SIZE));
     }
     if let Some(boundary) = boundary {
-        line("Content-Type", &boundary.content_type());
+        line(format_args!("Content-Type: {}", boundary.content_type()));
     }
     if let Some(range) = range {
-        line("Range", range);
+        line(format_args!("Range: {range}"));
     }
     if let Some(length) = length {
-        line(field::LENGTH, length);
-        line("Transfer-Encoding", &"chunked");
+        line(format_args!("{}: {length}", field::LENGTH));
+        line(format_args!("Transfer-Encoding: chunked"));
     }
-    head.push_str("\r\n");
+    line(format_args!(""));
     head.into_bytes()
 }
 

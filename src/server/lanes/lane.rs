@@ -6,7 +6,7 @@
 
 use super::answer::{self, Answer};
 use crate::server::poll::{self, For};
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, IoSlice, Read as _, Write as _};
 use std::net::Shutdown;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
@@ -55,10 +55,25 @@ impl Lane {
     }
 
     /// Writes all of `bytes`, unless the worker answers first.
-    pub fn write(&mut self, mut bytes: &[u8], deadline: Instant) -> io::Result<Written> {
-        while !bytes.is_empty() {
-            match (&*self.socket).write(bytes) {
-                Ok(count) => bytes = &bytes[count..],
+    pub fn write(&mut self, bytes: &[u8], deadline: Instant) -> io::Result<Written> {
+        self.write_both(bytes, &[], deadline)
+    }
+
+    /// Writes all of `first` and then of `second`, as if they were one: the worker is woken once, and
+    /// nothing is copied for it.
+    pub fn write_both(
+        &mut self,
+        first: &[u8],
+        second: &[u8],
+        deadline: Instant,
+    ) -> io::Result<Written> {
+        let mut parts = [IoSlice::new(first), IoSlice::new(second)];
+        let mut left = &mut parts[..];
+        // Empty ones go.
+        IoSlice::advance_slices(&mut left, 0);
+        while !left.is_empty() {
+            match (&*self.socket).write_vectored(left) {
+                Ok(count) => IoSlice::advance_slices(&mut left, count),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     let socket = &self.socket;
@@ -79,6 +94,10 @@ impl Lane {
 
     /// Reads the head of the answer.
     pub fn read_answer(&mut self, deadline: Instant) -> io::Result<Answer> {
+        // It was asked just now, so that looking before waiting would find nothing.
+        if self.received.is_empty() {
+            self.wait(deadline)?;
+        }
         loop {
             let read = answer::read(&self.received).map_err(io::Error::other)?;
             if let Some((answer, taken)) = read {
@@ -115,14 +134,15 @@ impl Lane {
         loop {
             match (&*self.socket).read(buffer) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    if !poll::wait(&self.socket, For::Reading, deadline)? {
-                        return Err(io::ErrorKind::TimedOut.into());
-                    }
-                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.wait(deadline)?,
                 result => return result,
             }
         }
+    }
+
+    fn wait(&self, deadline: Instant) -> io::Result<()> {
+        let ready = poll::wait(&self.socket, For::Reading, deadline)?;
+        if ready { Ok(()) } else { Err(io::ErrorKind::TimedOut.into()) }
     }
 }
 
@@ -141,4 +161,42 @@ impl Drop for Lane {
 
 fn is_gone(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock;
+    use std::thread;
+    use std::time::Duration;
+
+    /// Writes `first` and `second`, and says what the worker gets.
+    fn check(first: &[u8], second: &[u8]) {
+        let (gate, mut worker) = UnixStream::pair().unwrap();
+        gate.set_nonblocking(true).unwrap();
+        let mut lane = Lane { socket: Arc::new(gate), received: Vec::new() };
+        let deadline = clock::monotonic() + Duration::from_secs(30);
+        let received = thread::scope(|scope| {
+            let reading = scope.spawn(move || {
+                let mut received = Vec::new();
+                worker.read_to_end(&mut received).unwrap();
+                received
+            });
+            assert_eq!(lane.write_both(first, second, deadline).unwrap(), Written::All);
+            drop(lane);
+            reading.join().unwrap()
+        });
+        assert!(received == [first, second].concat(), "{} bytes came", received.len());
+    }
+
+    #[test]
+    fn both_parts_arrive_whole_and_in_order_however_large_they_are() {
+        // Larger than what a socket holds.
+        let large: Vec<u8> = (0..1_000_003_u32).map(|number| (number % 251) as u8).collect();
+        for first in [&large[..], &large[..7], &[]] {
+            for second in [&large[..], &large[..9], &[]] {
+                check(first, second);
+            }
+        }
+    }
 }
