@@ -38,7 +38,7 @@ pub(crate) fn note(all: &mut Vec<Series>, server: &str, load: &Load, figure: Fig
 /// A table for people: each cell is the median of all rounds and, in brackets, least and most.
 pub(crate) fn table(all: &[Series]) -> String {
     let mut table =
-        "| load | server | rate | CPU | peak MB | rate against bare | CPU against bare |\n\
+        "| load | server | rate | CPU | peak MB | rate, ratio | CPU, ratio | CPU, more |\n\
                      |---|---|---|---|---|---|---|\n"
             .to_owned();
     let mut loads: Vec<&Load> = Vec::new();
@@ -65,21 +65,23 @@ fn row(series: &Series, reference: Option<&Series>) -> String {
         Measure::Megabytes => ("MB/s", "s/GB", 1e3, 2),
     };
     let column = |value: &dyn Fn(&Figure) -> f64| series.rounds.iter().map(value).collect();
-    let against = |value: &dyn Fn(&Figure) -> f64| {
-        let reference = reference.filter(|reference| reference.server != series.server)?;
+    let reference = reference.filter(|reference| reference.server != series.server);
+    // Each round with the same round.
+    let against = |value: &dyn Fn(&Figure, &Figure) -> f64, digits| {
+        let Some(reference) = reference else { return "-".to_owned() };
         let pairs = series.rounds.iter().zip(&reference.rounds);
-        Some(pairs.map(|(own, reference)| value(own) / value(reference)).collect())
+        spread(pairs.map(|(own, other)| value(own, other)).collect(), digits)
     };
-    let ratio = |values: Option<Vec<f64>>| values.map_or("-".into(), |values| spread(values, 2));
     format!(
-        "| {} | {} | {} {rate_unit} | {} {cpu_unit} | {} | {} | {} |\n",
+        "| {} | {} | {} {rate_unit} | {} {cpu_unit} | {} | {} | {} | {} |\n",
         series.load.name,
         series.server,
-        spread(column(&|figure| figure.rate), 0),
-        spread(column(&|figure| figure.cpu * cpu_scale), digits),
-        spread(column(&|figure| figure.peak), 0),
-        ratio(against(&|figure| figure.rate)),
-        ratio(against(&|figure| figure.cpu)),
+        spread(column(&|own| own.rate), 0),
+        spread(column(&|own| own.cpu * cpu_scale), digits),
+        spread(column(&|own| own.peak), 0),
+        against(&|own, other| own.rate / other.rate, 2),
+        against(&|own, other| own.cpu / other.cpu, 2),
+        against(&|own, other| (own.cpu - other.cpu) * cpu_scale, digits),
     )
 }
 
