@@ -137,7 +137,8 @@ mod tests {
             seen.insert(scene.occupy().0);
             scene.await_idle();
         }
-        assert_eq!(seen.len(), MOST);
+        // Which of them is the channel's business.
+        assert!(seen.len() <= MOST, "{seen:?}");
         assert_eq!(scene.rota.turns().resting, WORKERS - MOST);
     }
 
