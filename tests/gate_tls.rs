@@ -162,6 +162,21 @@ fn one_connection_serves_many_requests_of_every_kind() {
 }
 
 #[test]
+fn who_takes_leave_with_its_last_request_is_answered_and_let_go_at_once() {
+    // An idle connection is kept for longer than this test waits for anything.
+    let siege = Siege::within_tls("limits: { idle_seconds: 3600 }");
+    for mut connection in both_versions(&siege) {
+        assert_eq!(connection.ask(&get("/health")).status, 200);
+        connection.say_last(&get("/exists?path=tls").bytes());
+        assert_eq!(connection.answer().json()["exists"], false);
+        // Whether in order or not.
+        let end = connection.rest().map_err(|error| error.kind());
+        assert!(matches!(end, Ok(_) | Err(ErrorKind::UnexpectedEof)), "{end:?}");
+    }
+    siege.assert_unharmed();
+}
+
+#[test]
 fn a_body_that_ends_early_is_incomplete_whether_its_sender_takes_leave_or_not() {
     let siege = Siege::within_tls("");
     for size in [10_000, 400_000] {

@@ -73,6 +73,12 @@ impl Connection<TlsStream> {
         self.stream_mut().flush().unwrap();
     }
 
+    /// Says something and takes leave, all in one piece.
+    pub(crate) fn say_last(&mut self, bytes: &[u8]) {
+        self.stream_mut().conn.writer().write_all(bytes).unwrap();
+        self.say_farewell();
+    }
+
     /// Ends its direction of the connection, without TLS's farewell.
     pub(crate) fn half_close(&mut self) {
         self.stream_mut().sock.shutdown(Shutdown::Write).unwrap();
