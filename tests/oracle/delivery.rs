@@ -1,5 +1,6 @@
 //! How a form comes in, and how its parts are read.
 
+use s3up::limits::BOUNDARY_BLANKS_MAX;
 use s3up::server::multipart::{Boundary, Form, FormError};
 use std::io::{self, BufRead, Read};
 
@@ -76,7 +77,11 @@ impl Delivery {
         bytes: &'b [u8],
         failure: Option<io::ErrorKind>,
     ) -> Form<Body<'b>> {
-        let body = Body { bytes, pieces: self.pieces.clone(), turn: 0, failure, ended: false };
+        // A closing line with all its blanks has to fit into the smallest buffer.
+        let longest_line = b"\r\n----\r\n".len() + self.boundary.len() + BOUNDARY_BLANKS_MAX;
+        let room = self.buffer.max(longest_line);
+        let pieces = self.pieces.clone();
+        let body = Body { bytes, pieces, turn: 0, room, failure, ended: false };
         let announced = format!("multipart/form-data; boundary=\"{}\"", self.boundary);
         let boundary = Boundary::from_content_type(&announced).unwrap();
         assert_eq!(boundary.as_str(), self.boundary);
@@ -138,6 +143,8 @@ pub(super) struct Body<'b> {
     bytes: &'b [u8],
     pieces: Vec<usize>,
     turn: usize,
+    /// How much the form may ask for at once: it must not hold more.
+    room: usize,
     failure: Option<io::ErrorKind>,
     ended: bool,
 }
@@ -145,6 +152,7 @@ pub(super) struct Body<'b> {
 impl Read for Body<'_> {
     fn read(&mut self, target: &mut [u8]) -> io::Result<usize> {
         assert!(!target.is_empty(), "an empty read looks like the end of the body");
+        assert!(target.len() <= self.room, "a buffer of {} bytes", target.len());
         assert!(!self.ended, "a body that has ended is read again");
         if let (true, Some(kind)) = (self.bytes.is_empty(), self.failure) {
             return Err(io::Error::new(kind, "injected"));

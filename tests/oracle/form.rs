@@ -7,7 +7,7 @@
 //! |---|---|
 //! | 1 | the delimiter |
 //! | 2 n | the first n bytes of the delimiter |
-//! | 3 n c | 251 times n of the character c |
+//! | 3 n c | 61 times n of the character c |
 //! | 4 | the end of a part |
 //! | 5 | the end of a name or of a file name |
 //! | 6 | CR LF |
@@ -24,8 +24,8 @@ use s3up::server::multipart::FormError;
 use s3up::wire::{Mtime, field};
 use std::io::{ErrorKind, Read as _};
 
-/// Most bytes that a form is blown up to: more than one buffer.
-const FORM_BYTES_MAX: usize = 150_000;
+/// Most bytes that a form is blown up to: more than most buffers hold.
+const FORM_BYTES_MAX: usize = 40_000;
 
 /// Most bytes of a name, before they are written as three bytes each.
 const NAME_BYTES_MAX: usize = 200;
@@ -51,8 +51,9 @@ pub(super) fn judge(bytes: &[u8]) {
     }
     // Everywhere in the closing line, and in the line end before it.
     let last = body.len().saturating_sub(delivery.boundary.len() + 8);
-    for cut in last..body.len() {
-        is_told_when_cut_short(&roomy(&delivery).paced(body.len()), &body[..cut], &fields);
+    let quick = Delivery { pieces: vec![usize::MAX], step: usize::MAX, ..roomy(&delivery) };
+    for cut in (last..body.len()).take_while(|cut| *cut < 2000) {
+        is_told_when_cut_short(&quick, &body[..cut], &fields);
     }
     of_our_client(&delivery.at_once(), &fields[0], cut);
 }
@@ -124,7 +125,7 @@ fn blown_up(bytes: &[u8], boundary: &str) -> Vec<u8> {
             1 => blown_up.extend_from_slice(&delimiter),
             2 => blown_up.extend_from_slice(&delimiter[..number().min(delimiter.len())]),
             3 => {
-                let count = number() * 251;
+                let count = number() * 61;
                 blown_up.extend(std::iter::repeat_n(number() as u8, count));
             }
             6 => blown_up.extend_from_slice(b"\r\n"),
