@@ -35,12 +35,14 @@ pub(crate) fn note(all: &mut Vec<Series>, server: &str, load: &Load, figure: Fig
     }
 }
 
+const HEADING: &str =
+    "| load | server | rate | CPU | peak MB | rate, ratio | CPU, ratio | CPU, more |
+|---|---|---|---|---|---|---|---|
+";
+
 /// A table for people: each cell is the median of all rounds and, in brackets, least and most.
 pub(crate) fn table(all: &[Series]) -> String {
-    let mut table =
-        "| load | server | rate | CPU | peak MB | rate, ratio | CPU, ratio | CPU, more |\n\
-                     |---|---|---|---|---|---|---|\n"
-            .to_owned();
+    let mut table = String::from(HEADING);
     let mut loads: Vec<&Load> = Vec::new();
     for series in all {
         if !loads.iter().any(|load| load.name == series.load.name) {
