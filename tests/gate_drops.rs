@@ -134,12 +134,12 @@ fn readers_that_hardly_read_leave_room_for_everybody_else() {
     }
     let turned_away = "503 ";
     eventually(DEADLINE, "those for whom there is no room are told so", || {
-        (siege.daemon().count(turned_away) >= 6).then_some(())
+        (siege.daemon().count(turned_away) >= 7).then_some(())
     });
     siege.assert_serves_the_honest();
     let heads: Vec<_> = readers.iter_mut().map(|reader| reader.head_of_answer()).collect();
     let served = heads.iter().filter(|head| head.starts_with("HTTP/1.1 200 ")).count();
-    assert_eq!(served, 6, "of 8 lanes, 2 are for what is short");
+    assert_eq!(served, 5, "of 8 lanes, 2 are for what is short and 1 for another client");
     drop(readers);
     siege.assert_unharmed();
 }

@@ -6,15 +6,17 @@ use crate::support::bucket::Kind;
 use crate::support::connection::{Connection, narrow_to};
 use crate::support::content;
 use crate::support::crowd::crowd;
-use crate::support::server::{Server, WEB_KEY};
+use crate::support::server::{EU_KEY, Server, WEB_KEY};
 use crate::support::siege::Siege;
 use s3up::limits::gate::{SMALL_BODIES_MAX, SMALL_BODY_BYTES};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-/// Lanes in these tests, and how many of them can be had for long at the same time.
+/// Lanes in these tests, how many of them can be had for long at the same time, and how many of those
+/// one client can have.
 const LANES: usize = 8;
 const LONG: usize = 6;
+const OF_ONE_CLIENT: usize = 5;
 
 /// The head of a `100 Continue`.
 const CONTINUE: &str = "HTTP/1.1 100 Continue\r\n\r\n";
@@ -37,15 +39,16 @@ fn polite(path: &str, content: &[u8]) -> Request {
 struct Held {
     connection: Connection,
     request: Request,
-    path: String,
+    key: String,
     content: Vec<u8>,
 }
 
 impl Held {
-    /// Half sent.
+    /// Half sent. The last one that can be had is not the first client's.
     #[track_caller]
     fn new(siege: &Siege, number: usize) -> Self {
-        let mut held = Self::asked(siege, number);
+        let client = if number < OF_ONE_CLIENT { ("web", WEB_KEY) } else { ("web-eu", EU_KEY) };
+        let mut held = Self::asked(siege, client, number);
         assert_eq!(held.connection.head_of_answer(), CONTINUE, "lane {number}");
         let half = held.request.body.len() / 2;
         held.connection.say(&held.request.body[..half]);
@@ -54,12 +57,13 @@ impl Held {
 
     /// Not yet answered.
     #[track_caller]
-    fn asked(siege: &Siege, number: usize) -> Self {
+    fn asked(siege: &Siege, (client, key): (&str, &str), number: usize) -> Self {
         let (path, content) = (format!("large/{number}"), large(number as u64));
-        let request = polite(&path, &content);
+        let request = Request::upload(&parts(&path, &content)).key(key);
+        let request = request.header("Expect", "100-continue");
         let mut connection = siege.connect();
         connection.say(request.head());
-        Self { connection, request, path, content }
+        Self { connection, request, key: format!("backups/{client}/{path}"), content }
     }
 
     /// Sends the rest, and checks that the file is stored.
@@ -68,8 +72,7 @@ impl Held {
         self.connection.say(&self.request.body[sent..]);
         let answer = self.connection.answer();
         assert_eq!(answer.status, 200, "{}", answer.text());
-        let key = format!("backups/web/{}", self.path);
-        assert!(siege.bucket.get(&key) == Some(self.content), "{key}");
+        assert!(siege.bucket.get(&self.key) == Some(self.content), "{}", self.key);
     }
 }
 
@@ -85,9 +88,10 @@ fn assert_all_lanes(siege: &Siege) {
 }
 
 #[test]
-fn large_uploads_never_hold_the_last_lanes() {
+fn large_uploads_never_hold_the_last_lanes_and_no_client_holds_all_the_others() {
     let siege = Siege::new();
-    let mut asked: Vec<_> = (0..20).map(|number| Held::asked(&siege, number)).collect();
+    let web = ("web", WEB_KEY);
+    let mut asked: Vec<_> = (0..20).map(|number| Held::asked(&siege, web, number)).collect();
     for number in 0..20 {
         let path = format!("small/{number}");
         let mut connection = siege.connect();
@@ -100,13 +104,17 @@ fn large_uploads_never_hold_the_last_lanes() {
         .drain(..)
         .map(|mut held| (told(&mut held), held))
         .partition(|(head, _)| head == CONTINUE);
-    assert_eq!(served.len(), LONG);
+    assert_eq!(served.len(), OF_ONE_CLIENT);
+    // Whatever the one does, another client finds a lane.
+    let other = Held::new(&siege, OF_ONE_CLIENT);
     for (head, _) in refused {
         assert!(head.starts_with("HTTP/1.1 503 ") && head.contains("\r\nRetry-After: "), "{head}");
     }
     for (_, held) in served {
         held.complete(&siege, 0);
     }
+    let half = other.request.body.len() / 2;
+    other.complete(&siege, half);
     assert_all_lanes(&siege);
     siege.assert_unharmed();
 }
@@ -133,7 +141,7 @@ fn downloads_that_nobody_takes_never_hold_the_last_lanes() {
     let heads = asked.iter_mut().map(Connection::head_of_answer).collect::<Vec<_>>();
     let served = heads.iter().filter(|head| head.starts_with("HTTP/1.1 200 ")).count();
     let refused = heads.iter().filter(|head| head.starts_with("HTTP/1.1 503 ")).count();
-    assert_eq!((served, refused), (LONG, 20 - LONG), "{heads:#?}");
+    assert_eq!((served, refused), (OF_ONE_CLIENT, 20 - OF_ONE_CLIENT), "{heads:#?}");
     let first = heads.iter().position(|head| head.starts_with("HTTP/1.1 200 ")).unwrap();
     let mut taken = vec![0; file.len()];
     asked[first].read_exactly(&mut taken);
@@ -144,12 +152,13 @@ fn downloads_that_nobody_takes_never_hold_the_last_lanes() {
 }
 
 #[test]
-fn small_bodies_in_flight_are_bounded_and_hold_no_lane() {
+fn small_bodies_in_flight_are_bounded_hold_no_lane_and_are_never_all_of_one_client() {
     let mut server = Server::new(Kind::Directory);
     server.workers = LANES;
     let siege = Siege::of(server);
+    let of_one_client = SMALL_BODIES_MAX - SMALL_BODIES_MAX / 4;
     let request = polite("small", b"x");
-    let mut senders = crowd(SMALL_BODIES_MAX, 2, siege.port());
+    let mut senders = crowd(of_one_client, 2, siege.port());
     for sender in &mut senders {
         sender.say(request.head());
     }
@@ -162,6 +171,8 @@ fn small_bodies_in_flight_are_bounded_and_hold_no_lane() {
         answer.assert_error(503, "unavailable");
         assert!(answer.header("Retry-After").is_some());
     }
+    let of_another = Request::upload(&parts("small", b"x")).key(EU_KEY);
+    assert_eq!(of_another.send(siege.port()).status, 200, "a client that holds little");
     // Nothing else is bounded by them.
     let held: Vec<_> = (0..LONG).map(|number| Held::new(&siege, number)).collect();
     drop(held);

@@ -21,6 +21,7 @@ pub mod reload;
 pub mod reply;
 pub mod rota;
 pub mod route;
+pub mod shares;
 pub mod store;
 pub mod workers;
 

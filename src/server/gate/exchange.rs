@@ -15,6 +15,7 @@ use crate::server::admitted::Admitted;
 use crate::server::lanes::{Answer, Lane, Loan, Need, Written, head};
 use crate::server::reply::ApiError;
 use crate::server::route::Route;
+use crate::server::shares::{Holder, Share};
 use crate::wire::ErrorCode;
 use std::io;
 use std::time::{Duration, Instant};
@@ -56,11 +57,19 @@ impl From<BodyError> for Trouble {
     }
 }
 
+/// A lane for one exchange.
+struct Borrowed<'g> {
+    lane: Lane,
+    loan: Loan<'g>,
+    /// Of those that can be held for long.
+    _share: Option<Share>,
+}
+
 /// A worker's answer, its body still on the lane.
 struct Answered<'g> {
     answer: Answer,
     /// Until the last byte of the answer was read.
-    lane: Option<(Lane, Loan<'g>)>,
+    borrowed: Option<Borrowed<'g>>,
     /// Bytes of the answer that are still on the lane.
     left: u64,
     /// Whether the worker was sent the whole body, and has read it.
@@ -73,7 +82,7 @@ impl Answered<'_> {
     /// Adds a piece of the answer to `piece`. With the last one the lane is given back, so that it
     /// need not wait until the peer has taken that.
     fn fill(&mut self, piece: &mut Vec<u8>) -> io::Result<()> {
-        let Some((lane, _)) = &mut self.lane else { return Ok(()) };
+        let Some(Borrowed { lane, .. }) = &mut self.borrowed else { return Ok(()) };
         let start = piece.len();
         let most = usize::try_from(self.left).unwrap_or(CHUNK_BYTES).min(CHUNK_BYTES);
         piece.resize(start + most, 0);
@@ -87,7 +96,7 @@ impl Answered<'_> {
         self.left -= most as u64;
         if self.left == 0
             && self.drained
-            && let Some((lane, loan)) = self.lane.take()
+            && let Some(Borrowed { lane, loan, .. }) = self.borrowed.take()
         {
             loan.give_back(lane);
         }
@@ -122,7 +131,9 @@ impl<'e> Exchange<'e> {
             Some(length) if length > SMALL_BODY_BYTES => self.ask_streaming(length),
             Some(length) => {
                 // Held until the answer is there: so many bodies at most are in memory.
-                let _slot = self.gate.small_bodies.try_take().ok_or_else(busy)?;
+                let client = self.client();
+                let now = clock::monotonic();
+                let _share = self.gate.small_bodies.take(&client, 1, now).ok_or_else(busy)?;
                 self.say_continue()?;
                 let body = Body::new(self.stream, self.received, length, self.gate.pace());
                 let chunks = body.read_whole()?;
@@ -134,22 +145,24 @@ impl<'e> Exchange<'e> {
 
     /// Sends what is there, body and all, and waits for the answer.
     fn ask_at_once(&mut self, chunks: &[u8]) -> Result<Answered<'e>, Trouble> {
-        let (mut lane, loan) = self.borrow(self.need())?;
+        let mut borrowed = self.borrow(self.need())?;
+        let Borrowed { lane, loan, .. } = &mut borrowed;
         let head = head::write(self.request, loan.exchange(), self.gate.lanes.seal());
         let written = lane.write_both(&head, chunks, worker_deadline()).map_err(Trouble::Lane)?;
-        self.await_answer(lane, loan, written, true)
+        self.await_answer(borrowed, written, true)
     }
 
     /// Sends the body as it comes, until all is sent or the worker answers.
     fn ask_streaming(&mut self, length: u64) -> Result<Answered<'e>, Trouble> {
-        let (mut lane, loan) = self.borrow(Need::Long)?;
+        let mut borrowed = self.borrow(Need::Long)?;
+        let Borrowed { lane, loan, .. } = &mut borrowed;
         self.say_continue()?;
         let message = head::write(self.request, loan.exchange(), self.gate.lanes.seal());
         let mut written = lane.write(&message, worker_deadline()).map_err(Trouble::Lane)?;
         let mut body = Body::new(self.stream, self.received, length, self.gate.pace());
         let mut chunk = Chunk::with_room_for(CHUNK_BYTES);
         while written == Written::All && !body.is_over() {
-            written = match body.next_chunk(&mut chunk, &lane)? {
+            written = match body.next_chunk(&mut chunk, lane)? {
                 // A worker that answers before the end wants no more.
                 Some(_) if lane.has_answer().map_err(Trouble::Lane)? => Written::Answered,
                 Some(chunk) => lane.write(chunk, worker_deadline()).map_err(Trouble::Lane)?,
@@ -157,7 +170,7 @@ impl<'e> Exchange<'e> {
             };
         }
         let body_taken = body.is_over();
-        self.await_answer(lane, loan, written, body_taken)
+        self.await_answer(borrowed, written, body_taken)
     }
 
     /// How long the answer to a request that is complete will hold its lane.
@@ -171,20 +184,29 @@ impl<'e> Exchange<'e> {
         }
     }
 
-    fn borrow(&self, need: Need) -> Result<(Lane, Loan<'e>), Trouble> {
+    fn client(&self) -> Holder {
+        self.request.client.as_ref().map(|client| client.name.clone())
+    }
+
+    fn borrow(&self, need: Need) -> Result<Borrowed<'e>, Trouble> {
         // Whoever has no key may be shown out at any time, and would wait here all the same.
         let wait = self.request.client.as_ref().map_or(Duration::ZERO, |_| LANE_WAIT);
         let deadline = clock::monotonic() + wait;
-        self.gate.lanes.borrow(need, deadline).ok_or_else(busy)
+        let share = match need {
+            Need::Short => None,
+            Need::Long => Some(self.gate.long.take(&self.client(), 1, deadline).ok_or_else(busy)?),
+        };
+        let (lane, loan) = self.gate.lanes.borrow(need, deadline).ok_or_else(busy)?;
+        Ok(Borrowed { lane, loan, _share: share })
     }
 
     fn await_answer(
         &self,
-        mut lane: Lane,
-        loan: Loan<'e>,
+        mut borrowed: Borrowed<'e>,
         written: Written,
         body_taken: bool,
     ) -> Result<Answered<'e>, Trouble> {
+        let Borrowed { lane, loan, .. } = &mut borrowed;
         let answer = lane.read_answer(worker_deadline()).map_err(Trouble::Lane)?;
         if answer.exchange != loan.exchange() {
             return Err(Trouble::Lane(io::Error::other("the answer to another request")));
@@ -192,7 +214,7 @@ impl<'e> Exchange<'e> {
         Ok(Answered {
             left: if self.request.head_only { 0 } else { answer.length },
             drained: written == Written::All && answer.drained,
-            lane: Some((lane, loan)),
+            borrowed: Some(borrowed),
             answer,
             body_taken,
         })

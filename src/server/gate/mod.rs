@@ -20,19 +20,19 @@ pub mod head;
 pub mod pace;
 pub mod peer;
 mod response;
-pub mod slots;
 mod stream;
 pub mod throttle;
 
+use crate::limits::gate::SMALL_BODIES_MAX;
 use crate::server::clients::Clients;
 use crate::server::config::Limits;
 use crate::server::lanes::Lanes;
+use crate::server::shares::Shares;
 use crate::threads::Stop;
 use census::{Census, CensusLimits};
 use certificate::Certificates;
 use ipnet::IpNet;
 use pace::Pace;
-use slots::Slots;
 use std::net::{Shutdown, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use throttle::Throttle;
@@ -44,7 +44,10 @@ pub struct Gate {
     trusted_proxies: Vec<IpNet>,
     limits: Limits,
     lanes: Arc<Lanes>,
-    small_bodies: Arc<Slots>,
+    /// Bodies that are read whole, one unit each.
+    small_bodies: Arc<Shares>,
+    /// Exchanges that last as long as a peer takes, one unit each.
+    long: Arc<Shares>,
     census: Mutex<Census<Arc<TcpStream>>>,
     throttle: Mutex<Throttle>,
     stop: Stop,
@@ -75,8 +78,9 @@ impl Gate {
             certificates,
             trusted_proxies,
             limits,
+            small_bodies: Shares::new(SMALL_BODIES_MAX),
+            long: Shares::new(lanes.for_long()),
             lanes,
-            small_bodies: Slots::new(crate::limits::gate::SMALL_BODIES_MAX),
             census: Mutex::new(Census::new(CensusLimits {
                 connections: limits.connections,
                 per_peer: limits.connections_per_peer,

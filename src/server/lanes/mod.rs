@@ -5,7 +5,7 @@
 //! proven by a round trip before it counts: `tiny_http` may leave a connection without a thread when
 //! several come at once.
 //!
-//! Large uploads and downloads never hold the last [`Lanes::reserve`] lanes, so that everything that
+//! Large uploads and downloads never hold the last [`LANES_RESERVED_MAX`] lanes, so that everything that
 //! is short finds one. Nothing here waits without a deadline.
 
 mod answer;
@@ -49,6 +49,7 @@ pub enum Need {
 pub struct Lanes {
     socket: PathBuf,
     seal: Seal,
+    count: usize,
     reserve: usize,
     free: Mutex<Free>,
     /// There is a lane for somebody who needs it shortly.
@@ -91,6 +92,7 @@ impl Lanes {
         let lanes = Arc::new(Self {
             socket,
             seal,
+            count,
             // Of two, one: what is short must always find a lane.
             reserve: (count / 4).clamp(1, LANES_RESERVED_MAX).min(count.saturating_sub(1)),
             free: Mutex::default(),
@@ -112,9 +114,9 @@ impl Lanes {
         &self.seal
     }
 
-    /// How many lanes large uploads and downloads leave to others.
-    pub fn reserve(&self) -> usize {
-        self.reserve
+    /// How many lanes large uploads and downloads can hold at the same time.
+    pub fn for_long(&self) -> usize {
+        self.count - self.reserve
     }
 
     /// Borrows a lane; `None` if there is none until `deadline`.

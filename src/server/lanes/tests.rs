@@ -84,7 +84,7 @@ fn there_are_as_many_lanes_as_were_asked_for_and_a_lane_given_back_is_used_again
 fn what_takes_long_leaves_the_reserve_to_what_is_short() {
     for (count, reserve) in [(40, 8), (8, 2), (2, 1), (1, 0)] {
         let scene = scene(count);
-        assert_eq!(scene.lanes.reserve(), reserve);
+        assert_eq!(scene.lanes.for_long(), count - reserve);
         let long: Vec<_> = std::iter::from_fn(|| scene.borrow_now(Need::Long)).collect();
         assert_eq!(long.len(), count - reserve);
         let short: Vec<_> = std::iter::from_fn(|| scene.borrow_now(Need::Short)).collect();
