@@ -214,6 +214,25 @@ pub mod gate {
     pub const DESCRIPTORS_PER_LANE: u64 = 8;
 }
 
+/// How the server waits for its S3 store.
+pub mod s3 {
+    use std::time::Duration;
+
+    /// From the last byte of a request to the head of its answer. The store has an object of a few
+    /// MiB to write.
+    pub const ANSWER: Duration = Duration::from_secs(60);
+    /// As long as [`ANSWER`] so many times, for completing an upload in parts: Amazon's documents
+    /// speak of several minutes. Less than a client waits for the server.
+    pub const COMPLETION_FACTOR: u32 = 4;
+    /// A request that failed for a reason that may pass is begun anew for so long. Then the client
+    /// is told to come again later, which it does by itself.
+    pub const RETRY_FOR: Duration = Duration::from_secs(10);
+    /// First pause before a request is begun anew, which grows ...
+    pub const RETRY_PAUSE_FIRST: Duration = Duration::from_millis(100);
+    /// ... up to this one.
+    pub const RETRY_PAUSE_MAX: Duration = Duration::from_secs(5);
+}
+
 /// Deadlines of one HTTP request, as the client and the store keep them.
 pub mod http {
     use std::time::Duration;
@@ -238,6 +257,10 @@ const _: () = assert!(PART_BYTES >= 5 * 1024 * 1024, "S3 refuses smaller parts")
 const _: () = assert!(
     DEBOUNCE_SECONDS_MIN * 1000.0 >= 2.0 * FILE_CLOCK_STEP.as_millis() as f64,
     "two stats must not fall into one step of the file clock"
+);
+const _: () = assert!(
+    s3::ANSWER.as_secs() * (s3::COMPLETION_FACTOR as u64) < http::ANSWER.as_secs(),
+    "the client waits until the store has completed the object"
 );
 const _: () = assert!(UPLOAD_GRACE.as_secs() < SHUTDOWN_MAX.as_secs());
 const _: () = assert!(FIELD_BYTES_MAX >= KEY_BYTES_MAX);

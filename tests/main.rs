@@ -45,4 +45,5 @@ mod server_reload;
 mod store_contract;
 mod store_directory;
 mod store_s3;
+mod store_s3_retries;
 mod support;

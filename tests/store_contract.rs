@@ -72,7 +72,7 @@ impl Scene {
     ) -> Result<(), StoreError> {
         let mut large = self.store.begin(&self.key(path), metadata)?;
         for part in parts {
-            large.append(part)?;
+            large.append(part.to_vec())?;
         }
         large.complete(Digest::of(&parts.concat()))
     }
@@ -159,7 +159,7 @@ fn a_large_object_beside_a_small_one_of_the_same_key_replaces_it(scene: &Scene) 
 fn an_object_not_yet_completed_is_not_there(scene: &Scene) {
     let bytes = content(1, PART_BYTES);
     let mut large = scene.store.begin(&scene.key("it"), &metadata_of(&bytes)).unwrap();
-    large.append(&bytes).unwrap();
+    large.append(bytes.clone()).unwrap();
     assert_eq!(scene.store.head(&scene.key("it")).unwrap(), None);
     assert!(scene.store.open(&scene.key("it"), None).unwrap().is_none());
     assert_eq!(scene.objects(), [""; 0]);
@@ -173,8 +173,8 @@ fn a_large_object_that_is_dropped_leaves_nothing_and_the_old_one_stands(scene: &
     let bytes = content(1, PART_BYTES);
     for path in ["old", "new/in/a/new/folder"] {
         let mut large = scene.store.begin(&scene.key(path), &metadata_of(&bytes)).unwrap();
-        large.append(&bytes).unwrap();
-        large.append(b"the last part").unwrap();
+        large.append(bytes.clone()).unwrap();
+        large.append(b"the last part".to_vec()).unwrap();
         drop(large);
     }
     assert_eq!(scene.leftovers(), [""; 0]);

@@ -177,7 +177,7 @@ fn a_start_removes_what_a_dead_process_left_and_spares_what_a_living_one_writes(
     let key = key_below("", "it");
     let bytes = content(1, PART_BYTES);
     let mut large = store.begin(&key, &Metadata::default()).unwrap();
-    large.append(&bytes).unwrap();
+    large.append(bytes.clone()).unwrap();
     drop(open());
     assert_eq!(leftovers(), 1);
     large.complete(Digest::of(&bytes)).unwrap();

@@ -2,6 +2,7 @@
 //!
 //! Pure: chance is an argument.
 
+use crate::backoff;
 use crate::limits::{KEY_PAUSE, RETRY_DELAY_MAX, SERVER_PAUSE_FIRST, SERVER_PAUSE_MAX};
 use crate::wire::Fault;
 use std::time::Duration;
@@ -10,7 +11,7 @@ use std::time::Duration;
 /// time, at most `limits::RETRY_DELAY_MAX`, and up to a quarter more by `chance` (0 to 1), so that
 /// many files or hosts do not come back at the same instant.
 pub fn file_delay(first: Duration, failures: u32, chance: f64) -> Duration {
-    spread(grown(first, failures).min(RETRY_DELAY_MAX), chance)
+    backoff::pause(first, failures, RETRY_DELAY_MAX, chance)
 }
 
 /// Pause of all uploads after failure number `failures` (from 1) in a row that was the server's or
@@ -19,17 +20,9 @@ pub fn file_delay(first: Duration, failures: u32, chance: f64) -> Duration {
 pub fn pause(fault: Fault, failures: u32, asked: Option<Duration>, chance: f64) -> Duration {
     let own = match fault {
         Fault::Key => KEY_PAUSE,
-        _ => grown(SERVER_PAUSE_FIRST, failures).min(SERVER_PAUSE_MAX),
+        _ => backoff::pause(SERVER_PAUSE_FIRST, failures, SERVER_PAUSE_MAX, 0.0),
     };
-    spread(own.max(asked.unwrap_or_default().min(RETRY_DELAY_MAX)), chance)
-}
-
-fn grown(first: Duration, failures: u32) -> Duration {
-    first.saturating_mul(2_u32.saturating_pow(failures.saturating_sub(1)))
-}
-
-fn spread(delay: Duration, chance: f64) -> Duration {
-    delay.mul_f64(1.0 + 0.25 * chance.clamp(0.0, 1.0))
+    backoff::spread(own.max(asked.unwrap_or_default().min(RETRY_DELAY_MAX)), chance)
 }
 
 #[cfg(test)]
@@ -46,12 +39,6 @@ mod tests {
         assert_eq!([1, 2, 3, 4].map(delay), [5.0, 10.0, 20.0, 40.0]);
         assert_eq!([9, 1000, u32::MAX].map(delay), [900.0; 3]);
         assert_eq!(seconds(file_delay(Duration::ZERO, 7, 1.0)), 0.0);
-    }
-
-    #[test]
-    fn chance_adds_up_to_a_quarter() {
-        let delay = |chance| seconds(file_delay(Duration::from_secs(8), 1, chance));
-        assert_eq!([0.0, 0.5, 1.0, 7.0].map(delay), [8.0, 9.0, 10.0, 10.0]);
     }
 
     #[test]

@@ -1,14 +1,15 @@
 //! Takes an upload form apart and brings its file into the store.
 //!
 //! Runs on a worker thread, once per upload. It owns the one buffer that a part of the file is
-//! collected in. A file that fits the buffer is stored in one piece after everything about it is
+//! collected in; a large file's store has another one, and they change places. A file that fits the buffer is stored in one piece after everything about it is
 //! known; a larger one goes to the store in parts and becomes visible only after its length and
 //! digest were compared. Whatever ends early leaves nothing behind.
 
 use crate::digest::{Digest, Hasher};
-use crate::limits::{FORM_OVERHEAD_BYTES_MAX, PART_BYTES, PARTS_MAX};
+use crate::limits::{FORM_OVERHEAD_BYTES_MAX, PART_BYTES};
 use crate::remote_path::{RemotePath, RemotePrefix};
 use crate::server::admitted::Identity;
+use crate::server::buffers::part_bytes;
 use crate::server::key::ObjectKey;
 use crate::server::multipart::{Boundary, Form, FormError, Part};
 use crate::server::reply::ApiError;
@@ -141,7 +142,9 @@ impl<'s> Intake<'s> {
         let part_bytes = part_bytes(declared);
         let mut hasher = Hasher::new();
         let mut size = 0;
-        let mut buffer = Vec::new();
+        // Never grown: what is reserved for an upload is what its declared length needs.
+        let room = usize::try_from(declared).unwrap_or(usize::MAX).min(part_bytes);
+        let mut buffer = Vec::with_capacity(room);
         let mut large: Option<(ObjectKey, Box<dyn LargeObject + 's>)> = None;
         loop {
             let bytes = part.fill_buf().map_err(FormError::from)?;
@@ -154,9 +157,8 @@ impl<'s> Intake<'s> {
                     large = Some(self.begin(received)?);
                 }
                 if let Some((_, object)) = &mut large {
-                    object.append(&buffer)?;
+                    buffer = object.append(std::mem::take(&mut buffer))?;
                 }
-                buffer.clear();
             }
             let count = bytes.len().min(part_bytes - buffer.len());
             hasher.update(&bytes[..count]);
@@ -170,7 +172,7 @@ impl<'s> Intake<'s> {
         let place = match large {
             None => Place::Buffer(buffer),
             Some((key, mut object)) => {
-                object.append(&buffer)?;
+                object.append(buffer)?;
                 Place::Store(key, object)
             }
         };
@@ -242,24 +244,4 @@ fn drain(mut body: impl Read) -> Result<(), IntakeError> {
     let copied = io::copy(&mut body.by_ref().take(FORM_OVERHEAD_BYTES_MAX), &mut io::sink());
     copied.map_err(FormError::Body)?;
     Ok(())
-}
-
-/// The size of one part: such that the most parts S3 allows hold the declared length.
-fn part_bytes(declared: u64) -> usize {
-    usize::try_from(declared.div_ceil(PARTS_MAX)).unwrap_or(usize::MAX).max(PART_BYTES)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn parts_grow_only_when_ten_thousand_would_not_do() {
-        let mib = 1024 * 1024;
-        assert_eq!(part_bytes(0), PART_BYTES);
-        assert_eq!(part_bytes(10_000 * 8 * mib), PART_BYTES);
-        assert_eq!(part_bytes(10_000 * 8 * mib + 1), PART_BYTES + 1);
-        let largest = crate::limits::OBJECT_BYTES_MAX;
-        assert!(part_bytes(largest) as u64 * PARTS_MAX >= largest);
-    }
 }

@@ -5,6 +5,7 @@
 
 pub mod admitted;
 pub mod auth;
+pub mod buffers;
 pub mod clients;
 pub mod config;
 pub mod gate;
@@ -107,7 +108,7 @@ fn open(
     stop: &Stop,
 ) -> Result<(Door, Workers), ServerError> {
     let hangups = hangups()?;
-    let store = open_store(&config.store)?;
+    let store = open_store(&config.store, stop)?;
     log::info!("s3up-server {} stores in {}", env!("CARGO_PKG_VERSION"), store.describe());
     match store.ready() {
         Ok(()) => {}
@@ -164,17 +165,20 @@ fn find_room(config: &Config) -> Result<Room, ServerError> {
     Ok(room)
 }
 
-fn open_store(config: &StoreConfig) -> Result<Box<dyn ObjectStore>, StoreError> {
+fn open_store(config: &StoreConfig, stop: &Stop) -> Result<Box<dyn ObjectStore>, StoreError> {
     Ok(match config {
         StoreConfig::Directory(path) => Box::new(DirectoryStore::open(path.clone())?),
-        StoreConfig::S3(s3) => Box::new(S3Store::new(S3Settings {
-            endpoint: s3.endpoint.clone(),
-            region: s3.region.clone(),
-            bucket: s3.bucket.clone(),
-            access_key_id: s3.access_key_id.clone(),
-            secret_access_key: s3.secret_access_key.clone(),
-            session_token: None,
-            deadlines: Deadlines::default(),
-        })?),
+        StoreConfig::S3(s3) => {
+            let settings = S3Settings {
+                endpoint: s3.endpoint.clone(),
+                region: s3.region.clone(),
+                bucket: s3.bucket.clone(),
+                access_key_id: s3.access_key_id.clone(),
+                secret_access_key: s3.secret_access_key.clone(),
+                session_token: None,
+                deadlines: Deadlines::default(),
+            };
+            Box::new(S3Store::new(settings, stop.clone())?)
+        }
     })
 }

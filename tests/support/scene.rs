@@ -6,8 +6,11 @@ use s3up::secret::Secret;
 use s3up::server::key::ObjectKey;
 use s3up::server::store::ObjectStore;
 use s3up::server::store::directory::DirectoryStore;
-use s3up::server::store::s3::{S3Settings, S3Store};
+use s3up::server::store::s3::{Deadlines, S3Settings, S3Store};
+use s3up::threads::{Stop, StopSource};
 use std::path::Path;
+use std::sync::LazyLock;
+use std::time::Duration;
 use tempfile::TempDir;
 
 /// A store, its other side, and a prefix that no other test uses.
@@ -40,7 +43,7 @@ impl Scene {
             return scene;
         }
         let server = S3Server::start();
-        let store = S3Store::new(settings(&server.endpoint())).unwrap();
+        let store = S3Store::new(settings(&server.endpoint()), never()).unwrap();
         let behind = Behind::S3(server);
         Self { store: Box::new(store), prefix: "backups".to_owned(), behind }
     }
@@ -54,16 +57,17 @@ impl Scene {
         let credentials = s3::creds::Credentials::new(Some(&id), Some(&secret), None, None, None);
         let place = s3::Region::Custom { region: region.clone(), endpoint: endpoint.clone() };
         let other = s3::Bucket::new(&bucket, place, credentials.unwrap()).unwrap();
-        let store = S3Store::new(S3Settings {
+        let external = S3Settings {
             endpoint: Some(endpoint),
             region,
             bucket,
             access_key_id: id,
             secret_access_key: Secret::new(secret),
+            deadlines: Deadlines::default(),
             ..settings("")
-        });
+        };
         Some(Self {
-            store: Box::new(store.unwrap()),
+            store: Box::new(S3Store::new(external, never()).unwrap()),
             prefix: format!("run-{:016x}", fastrand::u64(..)),
             behind: Behind::External(other.with_path_style()),
         })
@@ -155,6 +159,12 @@ impl Drop for Scene {
 }
 
 /// Settings for the test server at `endpoint`.
+/// What tells nobody to end.
+pub(crate) fn never() -> Stop {
+    static SOURCE: LazyLock<StopSource> = LazyLock::new(StopSource::default);
+    SOURCE.stop()
+}
+
 pub(crate) fn settings(endpoint: &str) -> S3Settings {
     S3Settings {
         endpoint: Some(endpoint.to_owned()),
@@ -163,6 +173,7 @@ pub(crate) fn settings(endpoint: &str) -> S3Settings {
         access_key_id: s3_server::ACCESS_KEY_ID.to_owned(),
         secret_access_key: Secret::new(s3_server::SECRET_ACCESS_KEY.to_owned()),
         session_token: None,
-        deadlines: Default::default(),
+        // Each failure is seen as it comes.
+        deadlines: Deadlines { retry: Duration::ZERO, ..Deadlines::default() },
     }
 }

@@ -60,9 +60,11 @@ pub trait ObjectStore: Send + Sync {
 /// An object that is being written in parts, invisible until it is completed. Dropping it removes
 /// what was begun.
 pub trait LargeObject {
-    /// Takes the next part. Every part but the last has the same size, at least 5 MiB; S3 takes at
-    /// most [`crate::limits::PARTS_MAX`] of them. After a failure the object can only be dropped.
-    fn append(&mut self, part: &[u8]) -> Result<(), StoreError>;
+    /// Takes the next part, and gives an empty buffer for the one after it, so that there are never
+    /// more than two. The part may still be on its way to the store then: its failure is the next
+    /// call's. Every part but the last has the same size, at least 5 MiB; S3 takes at most
+    /// [`crate::limits::PARTS_MAX`] of them. After a failure the object can only be dropped.
+    fn append(&mut self, part: Vec<u8>) -> Result<Vec<u8>, StoreError>;
 
     /// Makes the object visible. The caller has compared `sha256` with what the client sent.
     fn complete(self: Box<Self>, sha256: Digest) -> Result<(), StoreError>;

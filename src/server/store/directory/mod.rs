@@ -183,9 +183,11 @@ impl Draft<'_> {
 }
 
 impl LargeObject for Draft<'_> {
-    fn append(&mut self, part: &[u8]) -> Result<(), StoreError> {
-        let written = self.file.write_all(part);
-        written.map_err(|error| failure("append to", self.key.as_str(), error.into()))
+    fn append(&mut self, mut part: Vec<u8>) -> Result<Vec<u8>, StoreError> {
+        let written = self.file.write_all(&part);
+        written.map_err(|error| failure("append to", self.key.as_str(), error.into()))?;
+        part.clear();
+        Ok(part)
     }
 
     fn complete(self: Box<Self>, sha256: Digest) -> Result<(), StoreError> {

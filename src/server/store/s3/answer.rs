@@ -53,18 +53,27 @@ pub(super) fn root(xml: &str) -> Option<String> {
     }
 }
 
-/// The error behind an answer that is none of the expected ones. `now` is the local clock: it tells
-/// a wrong clock from wrong keys where the answer has no body to say so.
-pub(super) fn error(
+/// Why a request did not succeed.
+#[derive(Debug)]
+pub(super) struct Failure {
+    pub(super) error: StoreError,
+    /// Whether the same request, sent once more, may succeed.
+    pub(super) passing: bool,
+}
+
+/// The failure behind an answer that is none of the expected ones. `now` is the local clock: it
+/// tells a wrong clock from wrong keys where the answer has no body to say so.
+pub(super) fn failure(
     operation: &'static str,
     subject: String,
     status: u16,
     headers: &HeaderMap,
     body: &str,
     now: SystemTime,
-) -> StoreError {
+) -> Failure {
     let document: ErrorDocument = quick_xml::de::from_str(body.trim()).unwrap_or_default();
     let (kind, mut hint) = classify(status, &document.code);
+    let passing = kind == StoreErrorKind::Unavailable && !is_final(status, &document.code);
     if status == 403 && skewed(headers, now) {
         hint = Some(HINT_CLOCK);
     }
@@ -73,7 +82,15 @@ pub(super) fn error(
         (code, "") => format!("status {status}, {code}"),
         (code, message) => format!("status {status}, {code}: {message}"),
     };
-    StoreError { kind, operation, subject, cause: plain(&cause), hint }
+    let error = StoreError { kind, operation, subject, cause: plain(&cause), hint };
+    Failure { error, passing }
+}
+
+/// Whether the same request can never succeed, though a whole new attempt at the object can.
+fn is_final(status: u16, code: &str) -> bool {
+    // What was begun is gone, or what was asked for was replaced.
+    matches!(code, "InvalidPart" | "InvalidPartOrder" | "NoSuchUpload")
+        || matches!(status, 412 | 416)
 }
 
 fn classify(status: u16, code: &str) -> (StoreErrorKind, Option<&'static str>) {
@@ -182,8 +199,8 @@ mod tests {
     use super::*;
     use std::time::UNIX_EPOCH;
 
-    fn judge(status: u16, body: &str) -> StoreError {
-        error("put", "a".to_owned(), status, &HeaderMap::new(), body, UNIX_EPOCH)
+    fn judge(status: u16, body: &str) -> Failure {
+        failure("put", "a".to_owned(), status, &HeaderMap::new(), body, UNIX_EPOCH)
     }
 
     #[test]
@@ -215,8 +232,36 @@ mod tests {
             (400, "XMinioParentIsObject", NameConflict, None),
         ] {
             let body = format!("<?xml version=\"1.0\"?>\n<Error><Code>{code}</Code></Error>");
-            let error = judge(status, if code.is_empty() { "" } else { &body });
+            let error = judge(status, if code.is_empty() { "" } else { &body }).error;
             assert_eq!((error.kind, error.hint), (kind, hint), "{status} {code}");
+        }
+    }
+
+    #[test]
+    fn what_may_pass_is_tried_again_and_what_cannot_is_not() {
+        for (status, code, passing) in [
+            (503, "SlowDown", true),
+            (503, "", true),
+            (500, "InternalError", true),
+            (502, "", true),
+            (504, "", true),
+            (429, "", true),
+            (400, "RequestTimeout", true),
+            (400, "BadDigest", true),
+            (200, "InternalError", true),
+            (404, "NoSuchUpload", false),
+            (400, "InvalidPart", false),
+            (416, "InvalidRange", false),
+            (403, "AccessDenied", false),
+            (403, "RequestTimeTooSkewed", false),
+            (404, "NoSuchBucket", false),
+            (507, "", false),
+            (501, "NotImplemented", false),
+            (301, "PermanentRedirect", false),
+        ] {
+            let body = format!("<Error><Code>{code}</Code></Error>");
+            let failure = judge(status, if code.is_empty() { "" } else { &body });
+            assert_eq!(failure.passing, passing, "{status} {code}");
         }
     }
 
@@ -227,10 +272,11 @@ mod tests {
             400,
             &format!("<Error><Message>a&#10;b&#27;[31m {long}</Message><Code>Odd</Code></Error>"),
         );
+        let error = error.error;
         assert!(error.cause.starts_with("status 400, Odd: a\\nb\\u{1b}[31m x"), "{}", error.cause);
         assert!(error.cause.len() < 600);
         assert_eq!((error.operation, error.subject.as_str(), error.hint), ("put", "a", None));
-        assert_eq!(judge(502, "<html><h1>Bad gateway").cause, "status 502");
+        assert_eq!(judge(502, "<html><h1>Bad gateway").error.cause, "status 502");
     }
 
     #[test]
@@ -240,7 +286,8 @@ mod tests {
         headers.insert("date", httpdate::fmt_http_date(theirs).parse().unwrap());
         for (apart, hint) in [(0, HINT_RIGHTS), (890, HINT_RIGHTS), (910, HINT_CLOCK)] {
             for now in [theirs + Duration::from_secs(apart), theirs - Duration::from_secs(apart)] {
-                assert_eq!(error("head", String::new(), 403, &headers, "", now).hint, Some(hint));
+                let failure = failure("head", String::new(), 403, &headers, "", now);
+                assert_eq!(failure.error.hint, Some(hint));
             }
         }
     }

@@ -1,35 +1,44 @@
 //! An S3 bucket as an object store.
 //!
-//! Runs on the worker threads. It owns the credentials and one agent with kept-alive connections.
+//! Runs on the worker threads, and begins one for each part that is sent. It owns the credentials and
+//! one agent with kept-alive connections.
 //! It must not open a connection for every request, follow a redirect, believe a status without its
 //! document where S3 says so late, or show a secret in an error or a `Debug`.
 //!
 //! The `s3` crate knows regions, signs requests and names the documents; the requests themselves go
 //! over `ureq`, because the crate's own opens a new connection each and needs seven times the CPU.
-//! `place` says where the bucket is, `request` signs and sends, `answer` judges, `multipart` holds
-//! an upload in parts.
+//! `place` says where the bucket is, `call` what is asked, `request` signs, sends and tries again,
+//! `answer` judges, `multipart` holds an upload in parts.
 
 mod answer;
+mod call;
 mod checksum;
 mod multipart;
 mod place;
 mod request;
 
+use self::call::{Call, Retry};
+use self::checksum::Checksum;
 use self::multipart::Upload;
 use self::place::Place;
-use self::request::{Call, Requests};
+use self::request::Requests;
 use super::{
     ByteRange, LargeObject, Metadata, ObjectInfo, ObjectStore, OpenObject, StoreError,
     StoreErrorKind,
 };
+use crate::crew::Crew;
 use crate::digest::Digest;
 use crate::exact::ExactReader;
-use crate::limits::http::{ANSWER, CONNECT, STALL};
+use crate::limits::http::{CONNECT, STALL};
+use crate::limits::s3::{ANSWER, RETRY_FOR};
 use crate::secret::Secret;
 use crate::server::key::ObjectKey;
+use crate::threads::Stop;
 use http::header::{CONTENT_TYPE, RANGE};
-use http::{HeaderMap, HeaderValue, Method};
+use http::{HeaderMap, HeaderValue, Method, Response};
+use std::sync::Arc;
 use std::time::Duration;
+use ureq::Body;
 
 /// Where the bucket is and who we are there.
 #[derive(Clone, Debug)]
@@ -50,32 +59,39 @@ pub struct S3Settings {
     pub deadlines: Deadlines,
 }
 
-/// How long to wait for the store. The defaults stand in [`crate::limits::http`].
+/// How long to wait for the store. The defaults stand in [`crate::limits::http`] and
+/// [`crate::limits::s3`].
 #[derive(Clone, Copy, Debug)]
 pub struct Deadlines {
     /// For the name, and for the connection.
     pub connect: Duration,
     /// Without one byte sent, or received by a reader, for so long, the store counts as gone.
     pub stall: Duration,
-    /// For a body to be sent, and again for its acknowledgement.
+    /// For a body to be sent, and again for its acknowledgement. Completing an upload in parts may
+    /// take four times as long.
     pub answer: Duration,
+    /// What failed for a reason that may pass is tried again for so long.
+    pub retry: Duration,
 }
 
 impl Default for Deadlines {
     fn default() -> Self {
-        Self { connect: CONNECT, stall: STALL, answer: ANSWER }
+        Self { connect: CONNECT, stall: STALL, answer: ANSWER, retry: RETRY_FOR }
     }
 }
 
 /// A bucket that objects are kept in.
 pub struct S3Store {
-    requests: Requests,
+    requests: Arc<Requests>,
+    /// The threads that send parts.
+    crew: Crew,
     description: String,
 }
 
 impl S3Store {
-    /// Prepares the way to the bucket. Nothing is sent; [`ObjectStore::ready`] asks.
-    pub fn new(settings: S3Settings) -> Result<Self, StoreError> {
+    /// Prepares the way to the bucket. Nothing is sent; [`ObjectStore::ready`] asks. When `stop` is
+    /// raised, what fails is not tried again.
+    pub fn new(settings: S3Settings, stop: Stop) -> Result<Self, StoreError> {
         let endpoint = settings.endpoint.as_deref();
         let place = Place::new(endpoint, &settings.region, &settings.bucket);
         let place = place.map_err(|error| StoreError {
@@ -86,45 +102,51 @@ impl S3Store {
             hint: Some("check s3.bucket, s3.region and s3.endpoint"),
         })?;
         let description = format!("S3 bucket {} at {}", settings.bucket, place.host);
-        Ok(Self { requests: Requests::new(settings, place), description })
+        let requests = Arc::new(Requests::new(settings, place, stop));
+        Ok(Self { requests, crew: Crew::default(), description })
     }
+}
 
-    /// A call that reads: without a body.
-    fn ask<'a>(operation: &'static str, method: Method, key: Option<&'a str>) -> Call<'a> {
-        Call {
-            operation,
-            method,
-            key,
-            query: &[],
-            headers: HeaderMap::new(),
-            body: b"",
-            digest: Digest::of(b""),
-            idempotent: true,
-        }
+/// The answer to a HEAD has no body, so it can say neither "no such bucket" nor what is wrong with
+/// the keys. Listing one key can, and needs no right that the store does not need anyway.
+fn explain(requests: &Requests, bare: StoreError) -> StoreError {
+    if bare.kind != StoreErrorKind::Refused {
+        return bare;
     }
-
-    /// The answer to a HEAD has no body, so it can say neither "no such bucket" nor what is wrong
-    /// with the keys. Listing one key can, and needs no right that the store does not need anyway.
-    fn explain(&self, bare: StoreError) -> StoreError {
-        let query = [("list-type", "2"), ("max-keys", "1")];
-        let call = Call { query: &query, ..Self::ask(bare.operation, Method::GET, None) };
-        match self.requests.send(&call) {
-            Ok(response) if response.status().is_success() => bare,
-            Ok(response) => {
-                StoreError { subject: bare.subject, ..self.requests.error(&call, response) }
-            }
-            Err(_) => bare,
+    let query = [("list-type", "2"), ("max-keys", "1")];
+    let retry = Retry::Never;
+    let call = Call { query: &query, retry, ..Call::ask(bare.operation, Method::GET, None) };
+    match requests.send(&call) {
+        Err(told) if told.kind == StoreErrorKind::Refused => {
+            StoreError { subject: bare.subject, ..told }
         }
+        _ => bare,
     }
+}
 
-    /// After a 404 for an object: it is absent if the bucket is not.
-    fn absent(&self) -> Result<(), StoreError> {
-        let call = Self::ask("find", Method::HEAD, None);
-        let response = self.requests.send(&call)?;
-        if response.status() == 200 {
-            return Ok(());
+/// Whether the bucket is there and open to us.
+fn find_bucket(requests: &Requests, retry: Retry<'_>) -> Result<(), StoreError> {
+    let call = Call { retry, ..Call::ask("use", Method::HEAD, None) };
+    requests.send(&call).map(drop).map_err(|error| explain(requests, error))
+}
+
+/// What is known of an object; it is absent only if the bucket is not.
+fn find(requests: &Requests, key: &str) -> Result<Option<ObjectInfo>, StoreError> {
+    let call = Call { expects: &[200, 404], ..Call::ask("head", Method::HEAD, Some(key)) };
+    let found = requests.persist(&call, || {
+        let response = requests.try_once(&call)?;
+        if response.status() == 404 {
+            return Ok(None);
         }
-        Err(self.explain(self.requests.error(&call, response)))
+        let headers = response.headers();
+        let info = answer::length(headers).and_then(|size| answer::info(headers, size));
+        let garbled = || requests.garbled(&call, "length, etag or time is missing");
+        info.ok_or_else(garbled).map(Some)
+    });
+    match found {
+        Ok(None) => find_bucket(requests, Retry::Window).map(|()| None),
+        Ok(found) => Ok(found),
+        Err(error) => Err(explain(requests, error)),
     }
 }
 
@@ -142,22 +164,11 @@ impl ObjectStore for S3Store {
         key: &ObjectKey,
         metadata: &Metadata,
     ) -> Result<Box<dyn LargeObject + 's>, StoreError> {
-        Ok(Box::new(Upload::begin(&self.requests, key.as_str(), metadata)?))
+        Ok(Box::new(Upload::begin(&self.requests, &self.crew, key.as_str(), metadata)?))
     }
 
     fn head(&self, key: &ObjectKey) -> Result<Option<ObjectInfo>, StoreError> {
-        let call = Self::ask("head", Method::HEAD, Some(key.as_str()));
-        let response = self.requests.send(&call)?;
-        match response.status().as_u16() {
-            200 => {
-                let headers = response.headers();
-                let info = answer::length(headers).and_then(|size| answer::info(headers, size));
-                let garbled = || self.requests.garbled(&call, "length, etag or time is missing");
-                info.ok_or_else(garbled).map(Some)
-            }
-            404 => self.absent().map(|()| None),
-            _ => Err(self.explain(self.requests.error(&call, response))),
-        }
+        find(&self.requests, key.as_str())
     }
 
     fn open(
@@ -165,55 +176,51 @@ impl ObjectStore for S3Store {
         key: &ObjectKey,
         range: Option<ByteRange>,
     ) -> Result<Option<OpenObject>, StoreError> {
-        let mut call = Self::ask("open", Method::GET, Some(key.as_str()));
+        let mut call = Call::ask("open", Method::GET, Some(key.as_str()));
+        call.expects = if range.is_some() { &[206, 404] } else { &[200, 404] };
         if let Some(range) = range {
             call.headers.insert(RANGE, range_header(range));
         }
-        let response = self.requests.send(&call)?;
-        let expected = if range.is_some() { 206 } else { 200 };
-        match response.status().as_u16() {
-            status if status == expected => {}
-            404 => {
+        let opened = self.requests.persist(&call, || {
+            let response = self.requests.try_once(&call)?;
+            if response.status() == 404 {
                 // Read to its end, so that the connection can be used again.
-                let _ = self.requests.error(&call, response);
-                return self.absent().map(|()| None);
+                let _ = self.requests.failure(&call, response);
+                return Ok(None);
             }
-            416 => return Err(self.requests.error(&call, response)),
-            200..=299 => return Err(self.requests.garbled(&call, "the range was not honoured")),
-            _ => return Err(self.requests.error(&call, response)),
+            let whole = |cause| self.requests.garbled(&call, cause);
+            opened(response, range).map_err(whole).map(Some)
+        })?;
+        match opened {
+            None => find_bucket(&self.requests, Retry::Window).map(|()| None),
+            Some(object) => Ok(Some(object)),
         }
-        let headers = response.headers();
-        let garbled = |cause| self.requests.garbled(&call, cause);
-        let length = answer::length(headers).ok_or_else(|| garbled("the length is missing"))?;
-        let size = match range {
-            None => length,
-            Some(range) => match answer::content_range(headers) {
-                Some((first, last, size))
-                    if (first, last, length) == (range.first, range.last, range.len()) =>
-                {
-                    size
-                }
-                _ => return Err(garbled("another range was answered than the one asked for")),
-            },
-        };
-        let info =
-            answer::info(headers, size).ok_or_else(|| garbled("the etag or time is missing"))?;
-        let body = Box::new(ExactReader::new(
-            response.into_body().into_reader(),
-            length,
-            super::broken_off,
-        ));
-        Ok(Some(OpenObject { info, length, body }))
     }
 
     fn ready(&self) -> Result<(), StoreError> {
-        let call = Self::ask("use", Method::HEAD, None);
-        let response = self.requests.send(&call)?;
-        if response.status() == 200 {
-            return Ok(());
-        }
-        Err(self.explain(self.requests.error(&call, response)))
+        find_bucket(&self.requests, Retry::Never)
     }
+}
+
+/// The object that an answer brings, if it is the one that was asked for.
+fn opened(response: Response<Body>, range: Option<ByteRange>) -> Result<OpenObject, &'static str> {
+    let headers = response.headers();
+    let length = answer::length(headers).ok_or("the length is missing")?;
+    let size = match range {
+        None => length,
+        Some(range) => match answer::content_range(headers) {
+            Some((first, last, size))
+                if (first, last, length) == (range.first, range.last, range.len()) =>
+            {
+                size
+            }
+            _ => return Err("another range was answered than the one asked for"),
+        },
+    };
+    let info = answer::info(headers, size).ok_or("the etag or time is missing")?;
+    let body = response.into_body().into_reader();
+    let body = Box::new(ExactReader::new(body, length, super::broken_off));
+    Ok(OpenObject { info, length, body })
 }
 
 /// Stores a whole object with one request.
@@ -227,19 +234,9 @@ fn put(
     // one cannot pass.
     let digest = metadata.sha256.unwrap_or_else(|| Digest::of(content));
     let mut headers = metadata_headers(&Metadata { sha256: Some(digest), ..*metadata });
-    headers.extend(checksum::header(&digest));
-    let call = Call {
-        operation: "put",
-        method: Method::PUT,
-        key: Some(key),
-        query: &[],
-        headers,
-        body: content,
-        digest,
-        idempotent: true,
-    };
-    let response = requests.send(&call)?;
-    if response.status() == 200 { Ok(()) } else { Err(requests.error(&call, response)) }
+    headers.extend(Checksum::Sha256(digest).header());
+    let call = Call { headers, ..Call::write("put", Method::PUT, key, content, digest) };
+    requests.send(&call).map(drop)
 }
 
 /// The headers that store an object's metadata and type beside it.

@@ -1,203 +1,267 @@
-//! An object that is uploaded in parts.
+//! An object that is uploaded in parts: the next one is received while the last one is sent.
 //!
-//! Runs on the worker thread that receives the object. It owns the upload's id: as long as it is
-//! not completed, the store keeps (and bills) the parts, so dropping it aborts the upload.
+//! Runs on the worker thread that receives the object; a thread of its own sends each part. It owns
+//! the upload's id and at most two parts: as long as the upload is not completed, the store keeps
+//! (and bills) what was sent, so dropping it aborts the upload, once no part is on its way any more.
 
 use super::answer;
-use super::request::{Call, Requests};
-use super::{checksum, metadata_headers, put};
+use super::call::{Call, Retry, Signing, Wait};
+use super::checksum::Checksum;
+use super::request::Requests;
+use super::{find, metadata_headers, put};
+use crate::crew::Crew;
 use crate::digest::Digest;
 use crate::limits::PARTS_MAX;
 use crate::server::store::{LargeObject, Metadata, StoreError, StoreErrorKind};
-use crate::wire::Mtime;
-use http::header::{ETAG, HeaderName};
-use http::{HeaderMap, HeaderValue, Method};
+use crossbeam_channel::{Receiver, bounded};
+use http::Method;
+use http::header::ETAG;
 use quick_xml::escape::escape;
 use s3::serde_types::InitiateMultipartUploadResponse;
-use std::fmt::Write;
-
-const X_AMZ_CHECKSUM_ALGORITHM: HeaderName = HeaderName::from_static("x-amz-checksum-algorithm");
+use std::fmt::Write as _;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// An upload that was begun. Dropped before it is completed, it is aborted.
-pub(super) struct Upload<'s> {
-    requests: &'s Requests,
-    key: String,
-    id: String,
-    /// What the metadata already says.
-    announced: Option<Digest>,
-    mtime: Option<Mtime>,
+pub(super) struct Upload {
+    target: Arc<Target>,
+    crew: Crew,
+    metadata: Metadata,
     /// The elements of the completing document so far.
     parts: String,
+    /// How many parts were handed over to be sent.
     count: u64,
+    /// How many bytes those have.
+    size: u64,
+    on_its_way: Option<Receiver<Sent>>,
     completed: bool,
 }
 
-impl<'s> Upload<'s> {
+/// What the parts are sent to.
+struct Target {
+    requests: Arc<Requests>,
+    key: String,
+    id: String,
+    /// Nobody wants it any more: what fails now is not tried again.
+    given_up: AtomicBool,
+}
+
+/// A part's buffer, to be used again, and its element of the completing document.
+type Sent = (Vec<u8>, Result<String, StoreError>);
+
+impl Upload {
     pub(super) fn begin(
-        requests: &'s Requests,
+        requests: &Arc<Requests>,
+        crew: &Crew,
         key: &str,
         metadata: &Metadata,
     ) -> Result<Self, StoreError> {
         let mut headers = metadata_headers(metadata);
-        headers.insert(X_AMZ_CHECKSUM_ALGORITHM, HeaderValue::from_static("SHA256"));
+        headers.extend(Checksum::announcement(requests.parts_signing_needed()));
+        let empty = Digest::of(b"");
+        // Arriving twice it begins two uploads. The one that nobody knows of is swept away later.
         let call = Call {
-            operation: "begin",
-            method: Method::POST,
-            key: Some(key),
             query: &[("uploads", "")],
             headers,
-            body: b"",
-            digest: Digest::of(b""),
-            // Arriving twice it would begin two uploads, one of which nobody ever aborts.
-            idempotent: false,
+            ..Call::write("begin", Method::POST, key, b"", empty)
         };
-        let response = requests.send(&call)?;
-        if response.status() != 200 {
-            return Err(requests.error(&call, response));
-        }
-        let text = requests.text(&call, response)?;
-        let answer: InitiateMultipartUploadResponse = quick_xml::de::from_str(&text)
-            .map_err(|error| requests.garbled(&call, &format!("no upload id: {error}")))?;
-        Ok(Self {
-            requests,
+        let answer = requests.persist(&call, || {
+            let text = requests.text(&call, requests.try_once(&call)?)?;
+            quick_xml::de::from_str::<InitiateMultipartUploadResponse>(&text)
+                .map_err(|error| requests.garbled(&call, &format!("no upload id: {error}")))
+        })?;
+        let target = Target {
+            requests: Arc::clone(requests),
             key: key.to_owned(),
             id: answer.upload_id,
-            announced: metadata.sha256,
-            mtime: metadata.mtime,
+            given_up: AtomicBool::new(false),
+        };
+        Ok(Self {
+            target: Arc::new(target),
+            crew: crew.clone(),
+            metadata: *metadata,
             parts: String::new(),
             count: 0,
+            size: 0,
+            on_its_way: None,
             completed: false,
         })
     }
 
-    fn finish(&self) -> Result<(), StoreError> {
-        let body = format!(
-            "<CompleteMultipartUpload xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">{}\
-             </CompleteMultipartUpload>",
-            self.parts
-        );
+    /// Waits until no part is on its way, and gives back the buffer of the last one.
+    fn settle(&mut self) -> Result<Option<Vec<u8>>, StoreError> {
+        let Some(answer) = self.on_its_way.take() else { return Ok(None) };
+        let (mut buffer, element) = answer
+            .recv()
+            .map_err(|_| self.target.failed("append to", "the thread that sent a part ended"))?;
+        self.parts += &element?;
+        buffer.clear();
+        Ok(Some(buffer))
+    }
+
+    /// Whether the object is there after all. The answer to a completion may get lost, and a second
+    /// one is told that there is no such upload.
+    fn is_there(&self, sha256: Digest) -> bool {
+        if self.metadata.sha256.is_none() {
+            return false;
+        }
+        let found = find(&self.target.requests, &self.target.key);
+        // Other bytes have another digest; the same bytes are what was to be stored.
+        matches!(found, Ok(Some(info)) if
+            info.size == self.size && info.metadata.sha256 == Some(sha256))
+    }
+}
+
+impl Target {
+    /// Sends a part; its element of the completing document.
+    fn send(&self, number: u64, part: &[u8]) -> Result<String, StoreError> {
+        let number = number.to_string();
+        let checksum = Checksum::of_part(part, self.requests.parts_signing_needed());
         let call = Call {
-            operation: "complete",
-            method: Method::POST,
             key: Some(&self.key),
-            query: &[("uploadId", &self.id)],
-            headers: HeaderMap::new(),
-            body: body.as_bytes(),
-            digest: Digest::of(body.as_bytes()),
-            idempotent: false,
+            query: &[("partNumber", &number), ("uploadId", &self.id)],
+            headers: checksum.header(),
+            body: part,
+            signing: match checksum {
+                Checksum::Sha256(digest) => Signing::Body(digest),
+                Checksum::Crc32(_) => Signing::Head,
+            },
+            wait: Wait::Write,
+            retry: Retry::WindowUnless(&self.given_up),
+            ..Call::ask("append to", Method::PUT, None)
         };
-        let response = self.requests.send(&call)?;
-        let (status, headers) = (response.status().as_u16(), response.headers().clone());
-        if status != 200 {
-            return Err(self.requests.error(&call, response));
-        }
-        // The status came before the store knew: only the document says how it ended.
-        let text = self.requests.text(&call, response)?;
-        match answer::root(&text).as_deref() {
-            Some("CompleteMultipartUploadResult") => Ok(()),
-            Some("Error") => {
-                let now = crate::clock::utc();
-                Err(answer::error("complete", self.key.clone(), status, &headers, &text, now))
+        let etag = self.requests.persist(&call, || {
+            let response = self.requests.try_once(&call)?;
+            let etag = response.headers().get(ETAG).and_then(|etag| etag.to_str().ok());
+            etag.map(str::to_owned)
+                .ok_or_else(|| self.requests.garbled(&call, "the part has no etag"))
+        })?;
+        let mut element = String::new();
+        let written = write!(
+            element,
+            "<Part>{}<ETag>{}</ETag><PartNumber>{number}</PartNumber></Part>",
+            checksum.element(),
+            escape(etag),
+        );
+        debug_assert!(written.is_ok(), "a String takes everything");
+        Ok(element)
+    }
+
+    fn complete(&self, parts: &str) -> Result<(), StoreError> {
+        let body = format!(
+            "<CompleteMultipartUpload xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">{parts}\
+             </CompleteMultipartUpload>"
+        );
+        let digest = Digest::of(body.as_bytes());
+        let call = Call {
+            query: &[("uploadId", &self.id)],
+            wait: Wait::Assemble,
+            ..Call::write("complete", Method::POST, &self.key, body.as_bytes(), digest)
+        };
+        self.requests.persist(&call, || {
+            let response = self.requests.try_once(&call)?;
+            let (status, headers) = (response.status().as_u16(), response.headers().clone());
+            // The status came before the store knew: only the document says how it ended.
+            let text = self.requests.text(&call, response)?;
+            match answer::root(&text).as_deref() {
+                Some("CompleteMultipartUploadResult") => Ok(()),
+                Some("Error") => {
+                    let now = crate::clock::utc();
+                    let key = self.key.clone();
+                    Err(answer::failure("complete", key, status, &headers, &text, now))
+                }
+                _ => {
+                    let cause = "the answer is neither a result nor an error";
+                    Err(self.requests.garbled(&call, cause))
+                }
             }
-            _ => Err(self.requests.garbled(&call, "the answer is neither a result nor an error")),
-        }
+        })
     }
 
     fn abort(&self) -> Result<(), StoreError> {
         let call = Call {
-            operation: "abort",
-            method: Method::DELETE,
-            key: Some(&self.key),
             query: &[("uploadId", &self.id)],
-            headers: HeaderMap::new(),
-            body: b"",
-            digest: Digest::of(b""),
-            idempotent: true,
-        };
-        let response = self.requests.send(&call)?;
-        match response.status().as_u16() {
             // 404: it is gone already, perhaps because completing it worked after all.
-            200 | 204 | 404 => Ok(()),
-            _ => Err(self.requests.error(&call, response)),
+            expects: &[200, 204, 404],
+            ..Call::ask("abort", Method::DELETE, Some(&self.key))
+        };
+        self.requests.send(&call).map(drop)
+    }
+
+    fn failed(&self, operation: &'static str, cause: &str) -> StoreError {
+        StoreError {
+            kind: StoreErrorKind::Unavailable,
+            operation,
+            subject: self.key.clone(),
+            cause: cause.to_owned(),
+            hint: None,
         }
     }
 }
 
-impl LargeObject for Upload<'_> {
-    fn append(&mut self, part: &[u8]) -> Result<(), StoreError> {
+impl LargeObject for Upload {
+    fn append(&mut self, part: Vec<u8>) -> Result<Vec<u8>, StoreError> {
         if part.is_empty() {
-            return Ok(());
+            return Ok(part);
         }
-        let number = (self.count + 1).to_string();
-        let digest = Digest::of(part);
-        let call = Call {
-            operation: "append to",
-            method: Method::PUT,
-            key: Some(&self.key),
-            query: &[("partNumber", &number), ("uploadId", &self.id)],
-            headers: checksum::header(&digest),
-            body: part,
-            digest,
-            idempotent: true,
-        };
         if self.count == PARTS_MAX {
-            return Err(StoreError {
-                kind: StoreErrorKind::Refused,
-                operation: call.operation,
-                subject: self.key.clone(),
-                cause: format!("an object has at most {PARTS_MAX} parts"),
-                hint: Some("the file is too large for this part size"),
-            });
+            let cause = format!("an object has at most {PARTS_MAX} parts");
+            let hint = Some("the file is too large for this part size");
+            let error = self.target.failed("append to", &cause);
+            return Err(StoreError { kind: StoreErrorKind::Refused, hint, ..error });
         }
-        let response = self.requests.send(&call)?;
-        if response.status() != 200 {
-            return Err(self.requests.error(&call, response));
-        }
-        let etag = response.headers().get(ETAG).and_then(|etag| etag.to_str().ok());
-        let etag = etag.ok_or_else(|| self.requests.garbled(&call, "the part has no etag"))?;
-        let written = write!(
-            self.parts,
-            "<Part><ChecksumSHA256>{}</ChecksumSHA256><ETag>{}</ETag>\
-             <PartNumber>{number}</PartNumber></Part>",
-            checksum::text(&digest),
-            escape(etag),
-        );
-        debug_assert!(written.is_ok(), "a String takes everything");
+        let free = self.settle()?.unwrap_or_else(|| Vec::with_capacity(part.capacity()));
         self.count += 1;
-        Ok(())
+        self.size += part.len() as u64;
+        let (number, target) = (self.count, Arc::clone(&self.target));
+        let (answer, answered) = bounded(1);
+        let begun = self.crew.spawn("part", move || {
+            let element = target.send(number, &part);
+            // Nobody listens if the worker has ended meanwhile.
+            let _ = answer.send((part, element));
+        });
+        begun.map_err(|error| self.target.failed("append to", &error.to_string()))?;
+        self.on_its_way = Some(answered);
+        Ok(free)
     }
 
     fn complete(mut self: Box<Self>, sha256: Digest) -> Result<(), StoreError> {
-        if self.announced.is_some_and(|announced| announced != sha256) {
-            return Err(StoreError {
-                kind: StoreErrorKind::Unavailable,
-                operation: "complete",
-                subject: self.key.clone(),
-                cause: "the content has another SHA-256 than its metadata".to_owned(),
-                hint: None,
-            });
+        self.settle()?;
+        if self.metadata.sha256.is_some_and(|announced| announced != sha256) {
+            let cause = "the content has another SHA-256 than its metadata";
+            return Err(self.target.failed("complete", cause));
         }
         if self.parts.is_empty() {
             // Not every store takes an upload without parts, or an empty part. The upload itself
             // is aborted when `self` goes.
-            let metadata = Metadata { sha256: Some(sha256), mtime: self.mtime };
-            return put(self.requests, &self.key, b"", &metadata);
+            let metadata = Metadata { sha256: Some(sha256), ..self.metadata };
+            return put(&self.target.requests, &self.target.key, b"", &metadata);
         }
-        self.finish()?;
+        match self.target.complete(&self.parts) {
+            Err(error) if error.kind != StoreErrorKind::Unavailable || !self.is_there(sha256) => {
+                return Err(error);
+            }
+            Err(error) => log::debug!("{error}; but the object is there"),
+            Ok(()) => {}
+        }
         self.completed = true;
         Ok(())
     }
 }
 
-impl Drop for Upload<'_> {
+impl Drop for Upload {
     fn drop(&mut self) {
         if self.completed {
             return;
         }
-        if let Err(error) = self.abort() {
+        self.target.given_up.store(true, Ordering::Relaxed);
+        // Aborted before it ended, the part would come after the abort, and stay. How it ends is no
+        // matter any more.
+        let _ = self.settle();
+        if let Err(error) = self.target.abort() {
             log::warn!(
-                "{error}; upload {:?} stays until a lifecycle rule of the bucket removes it",
-                answer::plain(&self.id)
+                "{error}; upload {:?} stays until it is swept away",
+                answer::plain(&self.target.id)
             );
         }
     }

@@ -5,7 +5,7 @@
 
 use s3::Region;
 use s3::signing::uri_encode;
-use url::Url;
+use url::{Host, Url};
 
 /// One bucket's place.
 #[derive(Clone, Debug)]
@@ -66,6 +66,18 @@ impl Place {
         };
         let host = host_of(&base).ok_or(PlaceError::Endpoint)?;
         Ok(Self { region, base, host })
+    }
+
+    /// Whether nobody between us and the store can change what is sent: TLS sees to that, or there
+    /// is nobody between.
+    pub(super) fn is_safe(&self) -> bool {
+        let Ok(url) = Url::parse(&self.base) else { return false };
+        let loopback = match url.host() {
+            Some(Host::Ipv4(address)) => address.is_loopback(),
+            Some(Host::Ipv6(address)) => address.is_loopback(),
+            Some(Host::Domain(_)) | None => false,
+        };
+        url.scheme() == "https" || loopback
     }
 
     /// The URL of an object, or of the bucket, with query parameters.
@@ -152,6 +164,23 @@ mod tests {
             "bucket",
             Ok("example.org https://example.org/storage/s3/bucket/a"),
         );
+    }
+
+    #[test]
+    fn the_way_to_a_store_is_safe_within_tls_and_on_this_machine() {
+        for (endpoint, safe) in [
+            (None, true),
+            (Some("https://s3.example.org"), true),
+            (Some("http://127.0.0.1:3900"), true),
+            (Some("http://[::1]:3900"), true),
+            (Some("http://10.0.0.5:9000"), false),
+            (Some("http://s3.example.org"), false),
+            // A name can mean any machine.
+            (Some("http://localhost:9000"), false),
+        ] {
+            let place = Place::new(endpoint, "eu-central-1", "bucket").unwrap();
+            assert_eq!(place.is_safe(), safe, "{endpoint:?}");
+        }
     }
 
     #[test]

@@ -1,21 +1,23 @@
-//! One request to the store: signed, sent over the kept-alive agent, answered or failed.
+//! One request to the store: signed, sent over the kept-alive agent, sent again while what made it
+//! fail may pass, answered or failed.
 //!
-//! Runs on the worker threads, which share the agent's pool of connections. It owns the
-//! credentials. It must not decide what an answer means for an object, and must not let a secret
-//! into an error: errors name the operation and the key.
+//! Runs on the worker threads and on those that send parts, which share the agent's pool of
+//! connections. It owns the credentials. It must not decide what an answer means for an object, and
+//! must not let a secret into an error: errors name the operation and the key.
 
-use super::answer::{self, plain};
+use super::answer::{self, Failure, plain};
+use super::call::{Call, Signing, Wait};
 use super::place::Place;
 use super::{Deadlines, S3Settings};
+use crate::backoff;
 use crate::clock;
-use crate::digest::Digest;
-use crate::limits::http::IDLE;
-use crate::limits::{
-    EXPECT_CONTINUE_BYTES, S3_ANSWER_BYTES_MAX, S3_IDLE_CONNECTIONS_MAX, http::CONTINUE,
-};
+use crate::limits::http::{CONTINUE, IDLE};
+use crate::limits::s3::{COMPLETION_FACTOR, RETRY_PAUSE_FIRST, RETRY_PAUSE_MAX};
+use crate::limits::{EXPECT_CONTINUE_BYTES, S3_ANSWER_BYTES_MAX, S3_IDLE_CONNECTIONS_MAX};
 use crate::names::Names;
 use crate::secret::Secret;
 use crate::server::store::{StoreError, StoreErrorKind};
+use crate::threads::Stop;
 use hmac::Mac;
 use http::header::{AUTHORIZATION, EXPECT, HOST, HeaderName};
 use http::{HeaderMap, HeaderValue, Method, Request, Response};
@@ -27,31 +29,15 @@ use ureq::unversioned::transport::DefaultConnector;
 use ureq::{Agent, Body};
 use url::Url;
 
-/// Attempts at one request when the connection turns out to be closed.
-const ATTEMPTS_MAX: usize = 2;
-
 /// What goes wrong before a request is sent is the settings' fault.
 const HINT_SETTINGS: &str = "check the s3 section of the configuration";
+
+/// In place of a body's SHA-256: the signature leaves the body out.
+const UNSIGNED: &str = "UNSIGNED-PAYLOAD";
 
 const X_AMZ_CONTENT_SHA256: HeaderName = HeaderName::from_static("x-amz-content-sha256");
 const X_AMZ_DATE: HeaderName = HeaderName::from_static("x-amz-date");
 const X_AMZ_SECURITY_TOKEN: HeaderName = HeaderName::from_static("x-amz-security-token");
-
-/// One request, as the store means it.
-pub(super) struct Call<'a> {
-    /// For the error: what was tried.
-    pub(super) operation: &'static str,
-    pub(super) method: Method,
-    /// The object, or the bucket itself.
-    pub(super) key: Option<&'a str>,
-    pub(super) query: &'a [(&'a str, &'a str)],
-    pub(super) headers: HeaderMap,
-    pub(super) body: &'a [u8],
-    /// SHA-256 of `body`.
-    pub(super) digest: Digest,
-    /// Whether a second arrival of the same request changes nothing.
-    pub(super) idempotent: bool,
-}
 
 /// The way to one bucket.
 pub(super) struct Requests {
@@ -62,10 +48,11 @@ pub(super) struct Requests {
     secret_access_key: Secret,
     session_token: Option<Secret>,
     deadlines: Deadlines,
+    stop: Stop,
 }
 
 impl Requests {
-    pub(super) fn new(settings: S3Settings, place: Place) -> Self {
+    pub(super) fn new(settings: S3Settings, place: Place, stop: Stop) -> Self {
         let deadlines = settings.deadlines;
         let config = Agent::config_builder()
             .http_status_as_error(false)
@@ -91,7 +78,14 @@ impl Requests {
             secret_access_key: settings.secret_access_key,
             session_token: settings.session_token,
             deadlines,
+            stop,
         }
+    }
+
+    /// Whether only the signature protects the body of a part on its way: neither does TLS, nor does
+    /// it stay on this machine.
+    pub(super) fn parts_signing_needed(&self) -> bool {
+        !self.place.is_safe()
     }
 
     /// What a call is about, for errors.
@@ -99,33 +93,68 @@ impl Requests {
         call.key.unwrap_or(&self.bucket).to_owned()
     }
 
-    /// Sends a call and hands its answer over, whatever its status is.
+    /// Sends a call and hands over its answer, if it is one of those expected.
     pub(super) fn send(&self, call: &Call<'_>) -> Result<Response<Body>, StoreError> {
-        let mut attempt = 1;
+        self.persist(call, || self.try_once(call))
+    }
+
+    /// Makes attempts at `call` until one succeeds, or fails for good, or the time is up.
+    pub(super) fn persist<T>(
+        &self,
+        call: &Call<'_>,
+        mut attempt: impl FnMut() -> Result<T, Failure>,
+    ) -> Result<T, StoreError> {
+        let begin = clock::monotonic();
+        let mut failures = 0;
         loop {
-            match self.attempt(call, attempt)? {
-                Ok(response) => return Ok(response),
-                Err(error) if attempt < ATTEMPTS_MAX && call.idempotent && was_closed(&error) => {
-                    log::debug!("{} {:?}: {error}; once more", call.operation, self.subject(call));
-                    attempt += 1;
-                }
-                Err(error) => return Err(transport(call.operation, self.subject(call), &error)),
+            let Failure { error, passing } = match attempt() {
+                Ok(done) => return Ok(done),
+                Err(failure) => failure,
+            };
+            failures += 1;
+            let pause =
+                backoff::pause(RETRY_PAUSE_FIRST, failures, RETRY_PAUSE_MAX, fastrand::f64());
+            let in_time = clock::monotonic() - begin + pause < self.deadlines.retry;
+            if !passing || !in_time || !call.retry.is_wanted() || self.stop.wait(pause) {
+                return Err(error);
             }
+            log::debug!("{error}; once more");
         }
     }
 
-    fn attempt(
+    /// One attempt at a call, for [`Requests::persist`].
+    pub(super) fn try_once(&self, call: &Call<'_>) -> Result<Response<Body>, Failure> {
+        let response = match self.exchange(call, IDLE)? {
+            Err(error) if was_closed(&error) => {
+                // As servers do with idle connections. Not the pool's next one: it may be as closed.
+                let again = self.exchange(call, Duration::ZERO)?;
+                again.map_err(|error| self.transport(call, &error))?
+            }
+            result => result.map_err(|error| self.transport(call, &error))?,
+        };
+        if call.expects.contains(&response.status().as_u16()) {
+            Ok(response)
+        } else {
+            Err(self.failure(call, response))
+        }
+    }
+
+    /// Sends a call once, over a connection that was idle for at most `idle`.
+    fn exchange(
         &self,
         call: &Call<'_>,
-        attempt: usize,
-    ) -> Result<Result<Response<Body>, ureq::Error>, StoreError> {
+        idle: Duration,
+    ) -> Result<Result<Response<Body>, ureq::Error>, Failure> {
         let url = self.place.url(call.key, call.query);
-        let headers = self.signed(call, &url).map_err(|cause| StoreError {
-            kind: StoreErrorKind::Refused,
-            operation: call.operation,
-            subject: self.subject(call),
-            cause: cause.to_owned(),
-            hint: Some(HINT_SETTINGS),
+        let headers = self.signed(call, &url).map_err(|cause| Failure {
+            error: StoreError {
+                kind: StoreErrorKind::Refused,
+                operation: call.operation,
+                subject: self.subject(call),
+                cause: cause.to_owned(),
+                hint: Some(HINT_SETTINGS),
+            },
+            passing: false,
         })?;
         let mut request = Request::new(call.body);
         *request.method_mut() = call.method.clone();
@@ -134,12 +163,13 @@ impl Requests {
             Ok(uri) => *request.uri_mut() = uri,
             Err(error) => return Ok(Err(ureq::Error::Http(http::Error::from(error)))),
         }
-        // Not the pool's next connection: it may be as closed as the first one was.
-        let idle = if attempt == 1 { IDLE } else { Duration::ZERO };
-        // Whoever writes waits until the store has written; everybody else is answered soon.
-        let writes = matches!(call.method, Method::PUT | Method::POST);
-        let wait = if writes { self.deadlines.answer } else { self.deadlines.stall };
-        if writes {
+        let Deadlines { stall, answer, .. } = self.deadlines;
+        let wait = match call.wait {
+            Wait::Look => stall,
+            Wait::Write => answer,
+            Wait::Assemble => answer * COMPLETION_FACTOR,
+        };
+        if matches!(call.method, Method::PUT | Method::POST) {
             let request = self.agent.configure_request(request);
             let request = request
                 .max_idle_age(idle)
@@ -161,7 +191,10 @@ impl Requests {
         let url = Url::parse(url).map_err(|_| "the URL is not one")?;
         let now = OffsetDateTime::from_unix_timestamp(clock::unix_seconds())
             .map_err(|_| "the clock stands where no signature can be made")?;
-        let sha256 = call.digest.to_string();
+        let sha256 = match call.signing {
+            Signing::Body(digest) => digest.to_string(),
+            Signing::Head => UNSIGNED.to_owned(),
+        };
         let mut headers = call.headers.clone();
         let value = |text: &str| HeaderValue::from_str(text).map_err(|_| "not fit for a header");
         headers.insert(HOST, value(&self.place.host)?);
@@ -207,15 +240,15 @@ impl Requests {
         signing::authorization_header(&self.access_key_id, &now, region, &names, &signature)
     }
 
-    /// The error that an unexpected answer stands for. Takes the answer's body in, up to a bound.
-    pub(super) fn error(&self, call: &Call<'_>, response: Response<Body>) -> StoreError {
+    /// The failure that an unexpected answer stands for. Takes the answer's body in, up to a bound.
+    pub(super) fn failure(&self, call: &Call<'_>, response: Response<Body>) -> Failure {
         let (head, body) = response.into_parts();
         let mut bytes = Vec::new();
         // What has arrived is all there is to say; the status alone is an answer too.
         let _ = body.into_reader().take(S3_ANSWER_BYTES_MAX).read_to_end(&mut bytes);
         let text = String::from_utf8_lossy(&bytes);
         let subject = self.subject(call);
-        answer::error(
+        answer::failure(
             call.operation,
             subject,
             head.status.as_u16(),
@@ -230,22 +263,33 @@ impl Requests {
         &self,
         call: &Call<'_>,
         response: Response<Body>,
-    ) -> Result<String, StoreError> {
+    ) -> Result<String, Failure> {
         let reader = response.into_body().into_with_config().limit(S3_ANSWER_BYTES_MAX);
-        reader
-            .read_to_string()
-            .map_err(|error| transport(call.operation, self.subject(call), &error))
+        reader.read_to_string().map_err(|error| self.transport(call, &error))
     }
 
     /// An answer that is none: the request may or may not have been done.
-    pub(super) fn garbled(&self, call: &Call<'_>, cause: &str) -> StoreError {
-        StoreError {
+    pub(super) fn garbled(&self, call: &Call<'_>, cause: &str) -> Failure {
+        let error = StoreError {
             kind: StoreErrorKind::Unavailable,
             operation: call.operation,
             subject: self.subject(call),
             cause: plain(cause),
             hint: None,
-        }
+        };
+        Failure { error, passing: true }
+    }
+
+    /// The failure of a request that got no answer.
+    fn transport(&self, call: &Call<'_>, error: &ureq::Error) -> Failure {
+        let error = StoreError {
+            kind: StoreErrorKind::Unavailable,
+            operation: call.operation,
+            subject: self.subject(call),
+            cause: plain(&error.to_string()),
+            hint: hint(error),
+        };
+        Failure { error, passing: true }
     }
 }
 
@@ -262,9 +306,9 @@ fn was_closed(error: &ureq::Error) -> bool {
     matches!(error.kind(), BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof)
 }
 
-/// The error for a request that got no answer.
-fn transport(operation: &'static str, subject: String, error: &ureq::Error) -> StoreError {
-    let hint = match error {
+/// What the operator can do about a request that got no answer.
+fn hint(error: &ureq::Error) -> Option<&'static str> {
+    match error {
         ureq::Error::HostNotFound => Some("the name is not known: check s3.endpoint and the DNS"),
         ureq::Error::Io(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
             Some("nothing listens there: check s3.endpoint")
@@ -273,12 +317,5 @@ fn transport(operation: &'static str, subject: String, error: &ureq::Error) -> S
             Some("the TLS handshake failed: check s3.endpoint and the store's certificate")
         }
         _ => None,
-    };
-    StoreError {
-        kind: StoreErrorKind::Unavailable,
-        operation,
-        subject,
-        cause: plain(&error.to_string()),
-        hint,
     }
 }
