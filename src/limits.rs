@@ -164,11 +164,9 @@ pub mod gate {
     /// Most idle workers that wait for a request, and take turns in serving: the more, the colder
     /// is the memory of each.
     pub const WAITING_WORKERS_MOST: usize = 12;
-    /// Most small bodies in flight, each up to [`SMALL_BODY_BYTES`] in memory: 128 MiB in all.
-    pub const SMALL_BODIES_MAX: usize = 512;
     /// How long a new lane's round trip may take: no work is in it.
     pub const LANE_PROOF: Duration = Duration::from_secs(5);
-    /// How long an admitted request waits for a lane before it is told to come again.
+    /// How long an admitted request waits for memory, and for a lane, before it is told to come again.
     pub const LANE_WAIT: Duration = Duration::from_secs(5);
     /// How long a worker may take from the last byte of a request to its answer, or between two
     /// pieces of it: S3 is behind it. The client waits as long.

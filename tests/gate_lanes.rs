@@ -8,7 +8,7 @@ use crate::support::content;
 use crate::support::crowd::crowd;
 use crate::support::server::{EU_KEY, Server, WEB_KEY};
 use crate::support::siege::Siege;
-use s3up::limits::gate::{SMALL_BODIES_MAX, SMALL_BODY_BYTES};
+use s3up::limits::gate::SMALL_BODY_BYTES;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
@@ -151,14 +151,9 @@ fn downloads_that_nobody_takes_never_hold_the_last_lanes() {
     siege.assert_unharmed();
 }
 
-#[test]
-fn small_bodies_in_flight_are_bounded_hold_no_lane_and_are_never_all_of_one_client() {
-    let mut server = Server::new(Kind::Directory);
-    server.workers = LANES;
-    let siege = Siege::of(server);
-    let of_one_client = SMALL_BODIES_MAX - SMALL_BODIES_MAX / 4;
-    let request = polite("small", b"x");
-    let mut senders = crowd(of_one_client, 2, siege.port());
+/// Bodies of one client that fill all the memory that one client can have, none of them complete.
+fn fill_memory(siege: &Siege, request: &Request, count: usize) -> Vec<Connection> {
+    let mut senders = crowd(count, 2, siege.port());
     for sender in &mut senders {
         sender.say(request.head());
     }
@@ -166,16 +161,22 @@ fn small_bodies_in_flight_are_bounded_hold_no_lane_and_are_never_all_of_one_clie
         assert_eq!(sender.head_of_answer(), CONTINUE);
         sender.say(&request.body[..request.body.len() / 2]);
     }
-    for _ in 0..3 {
-        let answer = request.send(siege.port());
-        answer.assert_error(503, "unavailable");
-        assert!(answer.header("Retry-After").is_some());
-    }
-    let of_another = Request::upload(&parts("small", b"x")).key(EU_KEY);
+    senders
+}
+
+#[test]
+fn bodies_in_flight_are_bounded_by_memory_hold_no_lane_and_are_never_all_of_one_client() {
+    let siege = Siege::with_limits("limits: {buffer_memory_mb: 64}");
+    // Each takes twice its length, of three quarters of 64 MiB.
+    let request = polite("small", &content(1, 255 * 1024));
+    let of_one_client = 48 * 1024 * 1024 / (2 * request.body.len());
+    let mut senders = fill_memory(&siege, &request, of_one_client);
+    let answer = request.send(siege.port());
+    answer.assert_error(503, "unavailable");
+    assert!(answer.header("Retry-After").is_some());
+    let of_another = Request::upload(&parts("small", &content(2, 255 * 1024))).key(EU_KEY);
     assert_eq!(of_another.send(siege.port()).status, 200, "a client that holds little");
     // Nothing else is bounded by them.
-    let held: Vec<_> = (0..LONG).map(|number| Held::new(&siege, number)).collect();
-    drop(held);
     let exists = Request::new("GET", "/exists?path=a").key(WEB_KEY);
     assert_eq!(exists.send(siege.port()).status, 200);
     let mut first = senders.remove(0);
@@ -183,6 +184,7 @@ fn small_bodies_in_flight_are_bounded_hold_no_lane_and_are_never_all_of_one_clie
     assert_eq!(first.answer().status, 200);
     assert_eq!(request.without("Expect").send(siege.port()).status, 200);
     drop((first, senders));
+    assert_all_lanes(&siege);
     siege.assert_unharmed();
 }
 

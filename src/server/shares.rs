@@ -67,6 +67,11 @@ impl Shares {
         Some(Share { shares: Arc::clone(self), holder: holder.clone(), units })
     }
 
+    /// Most units that anybody can hold.
+    pub fn open_to_all(&self) -> usize {
+        self.max - self.max / 4
+    }
+
     /// How many units are held now, for the log and for metrics.
     pub fn taken(&self) -> usize {
         self.held().total
@@ -76,8 +81,7 @@ impl Shares {
         let total = held.total.saturating_add(units);
         let own = held.by.get(holder).map_or(0, |own| *own).saturating_add(units);
         let little = (self.max / 8).max(1);
-        let open_to_all = self.max - self.max / 4;
-        total <= self.max && (own <= little || total <= open_to_all)
+        total <= self.max && (own <= little || total <= self.open_to_all())
     }
 
     fn held(&self) -> MutexGuard<'_, Held> {

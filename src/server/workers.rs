@@ -128,6 +128,8 @@ impl Pool {
                 return;
             }
         };
+        // Given back when nothing of the body is left here.
+        let _memory = self.lanes.claim_memory(exchange);
         let mut body = Body { request: &mut request, left: admitted.length.unwrap_or(0) };
         let handled = self.handle(&admitted, &mut body);
         let drained = body.is_drained();
@@ -343,7 +345,7 @@ mod tests {
                 range: None,
             };
             let (mut lane, loan) =
-                self.workers.lanes.borrow(Need::Short, deadline()).expect("a lane");
+                self.workers.lanes.borrow(Need::Short, None, deadline()).expect("a lane");
             let head = head::write(&request, loan.exchange(), self.workers.lanes.seal());
             lane.write(&head, deadline()).unwrap();
             (lane.read_answer(deadline()).unwrap().status, lane, loan)

@@ -2,7 +2,10 @@
 //!
 //! Pure, as the whole configuration is.
 
+use super::Client;
 use crate::config::Section;
+use crate::limits::FORM_OVERHEAD_BYTES_MAX;
+use crate::server::buffers::upload_bytes;
 use std::time::Duration;
 
 /// How many connections the gate holds, and how long it waits for each of them.
@@ -21,6 +24,8 @@ pub struct Limits {
     pub stall: Duration,
     /// Least average rate of a body, in bytes a second, after a time of grace; 0 for none.
     pub min_rate: u64,
+    /// Memory for bodies and for the files in them, of all uploads together, in bytes.
+    pub buffer_memory: usize,
 }
 
 impl Default for Limits {
@@ -33,6 +38,8 @@ impl Default for Limits {
             idle: Duration::from_secs(75),
             stall: Duration::from_secs(30),
             min_rate: 1024,
+            // Two parts for each of thirty large uploads.
+            buffer_memory: 512 * MB,
         }
     }
 }
@@ -45,6 +52,12 @@ const WAIT_SECONDS_MAX: u64 = 3600;
 
 /// Highest `min_bytes_per_second`: more would refuse ordinary uplinks.
 const RATE_MAX: u64 = 1024 * 1024;
+
+/// 1 MB is 1,048,576 bytes here.
+const MB: usize = 1024 * 1024;
+
+/// Least and most `buffer_memory_mb`: two large uploads, and what no machine has.
+const BUFFER_MEMORY_MB: std::ops::RangeInclusive<u64> = 64..=1024 * 1024;
 
 /// Reads the section; what is absent keeps its default.
 pub(super) fn read(section: &Section<'_>) -> Option<Limits> {
@@ -62,7 +75,10 @@ pub(super) fn read(section: &Section<'_>) -> Option<Limits> {
     let idle = seconds("idle_seconds", default.idle, WAIT_SECONDS_MAX);
     let stall = seconds("stall_seconds", default.stall, WAIT_SECONDS_MAX);
     let min_rate = section.integer("min_bytes_per_second", Some(default.min_rate), 0..=RATE_MAX);
+    let default_memory = (default.buffer_memory / MB) as u64;
+    let memory = section.integer("buffer_memory_mb", Some(default_memory), BUFFER_MEMORY_MB);
     Some(Limits {
+        buffer_memory: usize::try_from(memory?).ok()? * MB,
         connections: connections?,
         connections_per_peer: connections_per_peer?,
         head: head?,
@@ -70,6 +86,25 @@ pub(super) fn read(section: &Section<'_>) -> Option<Limits> {
         stall: stall?,
         min_rate: min_rate?,
     })
+}
+
+/// Whether the memory suffices for the largest file of each client. S3's limit of parts makes those
+/// of huge files large.
+pub(super) fn suffice(root: &Section<'_>, limits: &Limits, clients: &[Client]) -> bool {
+    let largest = clients.iter().map(|client| client.max_file_size).max().unwrap_or_default();
+    let needed = upload_bytes(largest + FORM_OVERHEAD_BYTES_MAX);
+    // Nobody can take all of it: see `shares`.
+    if needed <= limits.buffer_memory - limits.buffer_memory / 4 {
+        return true;
+    }
+    let least = needed.div_ceil(3).saturating_mul(4).div_ceil(MB);
+    let message = format!(
+        "buffer_memory_mb is {}; for a max_file_size_mb of {} it has to be at least {least}",
+        limits.buffer_memory / MB,
+        largest / MB as u64
+    );
+    root.problem("limits", message);
+    false
 }
 
 #[cfg(test)]

@@ -95,7 +95,11 @@ pub fn parse(file: &str, text: &str, environment: Environment<'_>) -> Result<Con
         let clients = root.list("clients", client).filter(|clients| distinct(root, clients));
         let limits = root.section_or_default("limits", limits::read);
         let (store, path_prefix) = store?;
-        Some(Config { server: server?, store, path_prefix, clients: clients?, limits: limits? })
+        let (clients, limits) = (clients?, limits?);
+        if !limits::suffice(root, &limits, &clients) {
+            return None;
+        }
+        Some(Config { server: server?, store, path_prefix, clients, limits })
     })
 }
 

@@ -92,7 +92,7 @@ fn with(rest: &str) -> String {
 #[test]
 fn every_limit_can_be_set_and_keeps_its_default_otherwise() {
     let set = "limits: {connections: 8, connections_per_peer: 2, head_seconds: 3, idle_seconds: 4, \
-               stall_seconds: 5, min_bytes_per_second: 0}\n";
+               stall_seconds: 5, min_bytes_per_second: 0, buffer_memory_mb: 64}\n";
     let expected = Limits {
         connections: 8,
         connections_per_peer: 2,
@@ -100,6 +100,7 @@ fn every_limit_can_be_set_and_keeps_its_default_otherwise() {
         idle: Duration::from_secs(4),
         stall: Duration::from_secs(5),
         min_rate: 0,
+        buffer_memory: 64 * 1024 * 1024,
     };
     assert_eq!(read(&with(&format!("server: {{}}\n{set}"))).unwrap().limits, expected);
     let one = read(&with("server: {}\nlimits: {stall_seconds: 5}\n")).unwrap().limits;
@@ -108,7 +109,7 @@ fn every_limit_can_be_set_and_keeps_its_default_otherwise() {
         &with(
             "server:\n  workers: 3\nlimits:\n  connections: 7\n  connections_per_peer: 0\n  \
              head_seconds: 301\n  idle_seconds: 0\n  stall_seconds: 1.5\n  min_bytes_per_second: \
-             1048577\n  heads: 1\n",
+             1048577\n  heads: 1\n  buffer_memory_mb: 63\n",
         ),
         "server.yaml:4: server.workers: \"3\": is not a whole number from 4 to 1024\n\
          server.yaml:6: limits.connections: \"7\": is not a whole number from 8 to 100000\n\
@@ -118,9 +119,33 @@ fn every_limit_can_be_set_and_keeps_its_default_otherwise() {
          server.yaml:10: limits.stall_seconds: \"1.5\": is not a whole number from 1 to 3600\n\
          server.yaml:11: limits.min_bytes_per_second: \"1048577\": is not a whole number from 0 to \
          1048576\n\
-         server.yaml:12: limits.heads: unknown key; known here: connections, connections_per_peer, \
-         head_seconds, idle_seconds, min_bytes_per_second, stall_seconds",
+         server.yaml:13: limits.buffer_memory_mb: \"63\": is not a whole number from 64 to 1048576\n\
+         server.yaml:12: limits.heads: unknown key; known here: buffer_memory_mb, connections, \
+         connections_per_peer, head_seconds, idle_seconds, min_bytes_per_second, stall_seconds",
     );
+}
+
+#[test]
+fn the_memory_has_to_suffice_for_the_largest_file() {
+    let client =
+        |size: u64| format!("[{{name: a, api_key: 0123456789abcdef, max_file_size_mb: {size}}}]");
+    let text = |size, limits: &str| {
+        format!("directory: {{path: /x}}\nserver: {{}}\nclients: {}\n{limits}", client(size))
+    };
+    // The largest object there can be, in parts of half a gigabyte.
+    let all = 5 * 1024 * 1024;
+    check(
+        &text(all, ""),
+        "server.yaml: limits: buffer_memory_mb is 512; for a max_file_size_mb of 5242880 it has to \
+         be at least 1399",
+    );
+    check(
+        &text(all, "limits: {buffer_memory_mb: 1398}\n"),
+        "server.yaml:4: limits: buffer_memory_mb is 1398; for a max_file_size_mb of 5242880 it has \
+         to be at least 1399",
+    );
+    read(&text(all, "limits: {buffer_memory_mb: 1399}\n")).unwrap();
+    read(&text(80_000, "limits: {buffer_memory_mb: 64}\n")).unwrap();
 }
 
 #[test]

@@ -12,6 +12,7 @@ use super::stream::{Stream, send};
 use crate::clock;
 use crate::limits::gate::{CHUNK_BYTES, LANE_WAIT, SMALL_BODY_BYTES, WORKER_SILENCE};
 use crate::server::admitted::Admitted;
+use crate::server::buffers;
 use crate::server::lanes::{Answer, Lane, Loan, Need, Written, head};
 use crate::server::reply::ApiError;
 use crate::server::route::Route;
@@ -128,24 +129,27 @@ impl<'e> Exchange<'e> {
 
     fn ask(&mut self) -> Result<Answered<'e>, Trouble> {
         match self.request.length {
-            Some(length) if length > SMALL_BODY_BYTES => self.ask_streaming(length),
             Some(length) => {
-                // Held until the answer is there: so many bodies at most are in memory.
-                let client = self.client();
-                let now = clock::monotonic();
-                let _share = self.gate.small_bodies.take(&client, 1, now).ok_or_else(busy)?;
+                let memory = self.reserve(length)?;
+                if length > SMALL_BODY_BYTES {
+                    return self.ask_streaming(length, memory);
+                }
                 self.say_continue()?;
                 let body = Body::new(self.stream, self.received, length, self.gate.pace());
                 let chunks = body.read_whole()?;
-                self.ask_at_once(&chunks)
+                self.ask_at_once(&chunks, Some(memory))
             }
-            None => self.ask_at_once(&[]),
+            None => self.ask_at_once(&[], None),
         }
     }
 
     /// Sends what is there, body and all, and waits for the answer.
-    fn ask_at_once(&mut self, chunks: &[u8]) -> Result<Answered<'e>, Trouble> {
-        let mut borrowed = self.borrow(self.need())?;
+    fn ask_at_once(
+        &mut self,
+        chunks: &[u8],
+        memory: Option<Share>,
+    ) -> Result<Answered<'e>, Trouble> {
+        let mut borrowed = self.borrow(self.need(), memory)?;
         let Borrowed { lane, loan, .. } = &mut borrowed;
         let head = head::write(self.request, loan.exchange(), self.gate.lanes.seal());
         let written = lane.write_both(&head, chunks, worker_deadline()).map_err(Trouble::Lane)?;
@@ -153,8 +157,8 @@ impl<'e> Exchange<'e> {
     }
 
     /// Sends the body as it comes, until all is sent or the worker answers.
-    fn ask_streaming(&mut self, length: u64) -> Result<Answered<'e>, Trouble> {
-        let mut borrowed = self.borrow(Need::Long)?;
+    fn ask_streaming(&mut self, length: u64, memory: Share) -> Result<Answered<'e>, Trouble> {
+        let mut borrowed = self.borrow(Need::Long, Some(memory))?;
         let Borrowed { lane, loan, .. } = &mut borrowed;
         self.say_continue()?;
         let message = head::write(self.request, loan.exchange(), self.gate.lanes.seal());
@@ -188,15 +192,28 @@ impl<'e> Exchange<'e> {
         self.request.client.as_ref().map(|client| client.name.clone())
     }
 
-    fn borrow(&self, need: Need) -> Result<Borrowed<'e>, Trouble> {
-        // Whoever has no key may be shown out at any time, and would wait here all the same.
+    /// Reserves the memory that a body and its file need, before any of it is read.
+    fn reserve(&self, length: u64) -> Result<Share, Trouble> {
+        let Gate { memory, .. } = self.gate;
+        let bytes = buffers::upload_bytes(length).min(memory.open_to_all());
+        memory.take(&self.client(), bytes, self.patience()).ok_or_else(busy)
+    }
+
+    /// Until when a place is waited for. Whoever has no key may be shown out at any time, and would
+    /// wait here all the same.
+    fn patience(&self) -> Instant {
         let wait = self.request.client.as_ref().map_or(Duration::ZERO, |_| LANE_WAIT);
-        let deadline = clock::monotonic() + wait;
+        clock::monotonic() + wait
+    }
+
+    /// Borrows a lane; `memory` goes with it to the worker.
+    fn borrow(&self, need: Need, memory: Option<Share>) -> Result<Borrowed<'e>, Trouble> {
+        let deadline = self.patience();
         let share = match need {
             Need::Short => None,
             Need::Long => Some(self.gate.long.take(&self.client(), 1, deadline).ok_or_else(busy)?),
         };
-        let (lane, loan) = self.gate.lanes.borrow(need, deadline).ok_or_else(busy)?;
+        let (lane, loan) = self.gate.lanes.borrow(need, memory, deadline).ok_or_else(busy)?;
         Ok(Borrowed { lane, loan, _share: share })
     }
 

@@ -23,7 +23,6 @@ mod response;
 mod stream;
 pub mod throttle;
 
-use crate::limits::gate::SMALL_BODIES_MAX;
 use crate::server::clients::Clients;
 use crate::server::config::Limits;
 use crate::server::lanes::Lanes;
@@ -44,8 +43,8 @@ pub struct Gate {
     trusted_proxies: Vec<IpNet>,
     limits: Limits,
     lanes: Arc<Lanes>,
-    /// Bodies that are read whole, one unit each.
-    small_bodies: Arc<Shares>,
+    /// Memory for bodies and for the files in them, in bytes.
+    memory: Arc<Shares>,
     /// Exchanges that last as long as a peer takes, one unit each.
     long: Arc<Shares>,
     census: Mutex<Census<Arc<TcpStream>>>,
@@ -78,7 +77,7 @@ impl Gate {
             certificates,
             trusted_proxies,
             limits,
-            small_bodies: Shares::new(SMALL_BODIES_MAX),
+            memory: Shares::new(limits.buffer_memory),
             long: Shares::new(lanes.for_long()),
             lanes,
             census: Mutex::new(Census::new(CensusLimits {

@@ -24,6 +24,7 @@ use crate::clock;
 use crate::limits::gate::{DESCRIPTORS_PER_LANE, LANE_PROOF, LANES_RESERVED_MAX};
 use crate::server::admitted::Admitted;
 use crate::server::route::Route;
+use crate::server::shares::Share;
 use crate::threads::Stop;
 use crossbeam_channel::{Receiver, Sender, select, unbounded};
 use std::collections::HashMap;
@@ -58,8 +59,15 @@ pub struct Lanes {
     beyond_reserve: Condvar,
     lost: Sender<()>,
     exchanges: AtomicU64,
-    /// The sockets of exchanges under way, for [`Lanes::break_off`].
-    under_way: Mutex<HashMap<u64, Arc<UnixStream>>>,
+    under_way: Mutex<HashMap<u64, UnderWay>>,
+}
+
+/// What the two ends of an exchange share beside its lane.
+struct UnderWay {
+    /// The lane's socket, for [`Lanes::break_off`].
+    socket: Arc<UnixStream>,
+    /// What was reserved for its body, until the worker claims it.
+    memory: Option<Share>,
 }
 
 /// The lanes that nobody has borrowed, and how many wait for one.
@@ -119,8 +127,14 @@ impl Lanes {
         self.count - self.reserve
     }
 
-    /// Borrows a lane; `None` if there is none until `deadline`.
-    pub fn borrow(&self, need: Need, deadline: Instant) -> Option<(Lane, Loan<'_>)> {
+    /// Borrows a lane; `None` if there is none until `deadline`. `memory` is for the worker, which
+    /// may outlast the gate's patience.
+    pub fn borrow(
+        &self,
+        need: Need,
+        memory: Option<Share>,
+        deadline: Instant,
+    ) -> Option<(Lane, Loan<'_>)> {
         loop {
             let lane = self.take(need, deadline)?;
             // A worker that speaks unasked has ended the connection, or is out of step.
@@ -128,7 +142,7 @@ impl Lanes {
                 self.report_lost();
                 continue;
             }
-            let exchange = self.begin(&lane);
+            let exchange = self.begin(&lane, memory);
             return Some((lane, Loan { lanes: self, exchange, ended_cleanly: false }));
         }
     }
@@ -168,7 +182,7 @@ impl Lanes {
     /// Breaks off exchange number `exchange`, if it is still under way: its answer cannot be
     /// completed, and `tiny_http` has no way to say so.
     pub fn break_off(&self, exchange: u64) {
-        if let Some(socket) = self.under_way().get(&exchange) {
+        if let Some(UnderWay { socket, .. }) = self.under_way().get(&exchange) {
             // Gone already: then the gate has noticed.
             let _ = socket.shutdown(Shutdown::Both);
         }
@@ -177,15 +191,22 @@ impl Lanes {
     /// Lets the gate send no more of exchange number `exchange`, if it is still under way. What was
     /// sent can be read, and then the end; the answer can be given.
     pub fn stop_sending(&self, exchange: u64) {
-        if let Some(socket) = self.under_way().get(&exchange) {
+        if let Some(UnderWay { socket, .. }) = self.under_way().get(&exchange) {
             // Gone already: then it has ended as well.
             let _ = socket.shutdown(Shutdown::Write);
         }
     }
 
-    fn begin(&self, lane: &Lane) -> u64 {
+    /// What was reserved for the body of exchange number `exchange`. Hold it as long as anything of
+    /// the body is in memory.
+    pub fn claim_memory(&self, exchange: u64) -> Option<Share> {
+        self.under_way().get_mut(&exchange)?.memory.take()
+    }
+
+    fn begin(&self, lane: &Lane, memory: Option<Share>) -> u64 {
         let exchange = self.exchanges.fetch_add(1, Ordering::Relaxed);
-        self.under_way().insert(exchange, Arc::clone(lane.socket()));
+        let socket = Arc::clone(lane.socket());
+        self.under_way().insert(exchange, UnderWay { socket, memory });
         exchange
     }
 
@@ -209,7 +230,7 @@ impl Lanes {
         self.free.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn under_way(&self) -> MutexGuard<'_, HashMap<u64, Arc<UnixStream>>> {
+    fn under_way(&self) -> MutexGuard<'_, HashMap<u64, UnderWay>> {
         self.under_way.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -47,12 +47,12 @@ fn answer_all(listener: &UnixListener) {
 
 impl Scene {
     fn borrow_now(&self, need: Need) -> Option<(Lane, Loan<'_>)> {
-        self.lanes.borrow(need, clock::monotonic())
+        self.lanes.borrow(need, None, clock::monotonic())
     }
 
     #[track_caller]
     fn borrow_soon(&self, need: Need) -> (Lane, Loan<'_>) {
-        self.lanes.borrow(need, clock::monotonic() + SOON).expect("a lane")
+        self.lanes.borrow(need, None, clock::monotonic() + SOON).expect("a lane")
     }
 
     /// How many lanes are free now.
@@ -101,7 +101,8 @@ fn who_waits_gets_the_lane_that_is_given_back() {
         let (lanes, report) = (Arc::clone(&scene.lanes), report.clone());
         let work = move || {
             // Long enough that nobody is served by having waited in vain.
-            let (lane, loan) = lanes.borrow(need, clock::monotonic() + 100 * SOON).expect("a lane");
+            let (lane, loan) =
+                lanes.borrow(need, None, clock::monotonic() + 100 * SOON).expect("a lane");
             loan.give_back(lane);
             report.send(()).unwrap();
         };

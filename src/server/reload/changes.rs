@@ -115,7 +115,8 @@ fn of_store(differing: &mut Differing, old: &StoreConfig, new: &StoreConfig) {
 }
 
 fn of_limits(differing: &mut Differing, old: &Limits, new: &Limits) {
-    let Limits { connections, connections_per_peer, head, idle, stall, min_rate } = old;
+    let Limits { connections, connections_per_peer, head, idle, stall, min_rate, buffer_memory } =
+        old;
     differing.note("limits.connections", connections != &new.connections);
     let per_peer = connections_per_peer != &new.connections_per_peer;
     differing.note("limits.connections_per_peer", per_peer);
@@ -123,6 +124,7 @@ fn of_limits(differing: &mut Differing, old: &Limits, new: &Limits) {
     differing.note("limits.idle_seconds", idle != &new.idle);
     differing.note("limits.stall_seconds", stall != &new.stall);
     differing.note("limits.min_bytes_per_second", min_rate != &new.min_rate);
+    differing.note("limits.buffer_memory_mb", buffer_memory != &new.buffer_memory);
 }
 
 #[cfg(test)]
