@@ -22,6 +22,7 @@ mod gate_drops;
 mod gate_heads;
 mod gate_lanes;
 mod gate_lengths;
+mod gate_memory;
 mod gate_panics;
 mod gate_shutdown;
 mod gate_smuggling;

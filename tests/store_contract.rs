@@ -2,8 +2,8 @@
 //!
 //! `s3::…` runs over a server of its own, or over the one the environment names (`Scene::s3`).
 
-use crate::support::content;
 use crate::support::scene::Scene;
+use crate::support::{content, part};
 use s3up::digest::Digest;
 use s3up::limits::PART_BYTES;
 use s3up::server::store::{ByteRange, Metadata, StoreError, StoreErrorKind};
@@ -71,8 +71,8 @@ impl Scene {
         metadata: &Metadata,
     ) -> Result<(), StoreError> {
         let mut large = self.store.begin(&self.key(path), metadata)?;
-        for part in parts {
-            large.append(part.to_vec())?;
+        for content in parts {
+            large.append(part(content))?;
         }
         large.complete(Digest::of(&parts.concat()))
     }
@@ -159,7 +159,7 @@ fn a_large_object_beside_a_small_one_of_the_same_key_replaces_it(scene: &Scene) 
 fn an_object_not_yet_completed_is_not_there(scene: &Scene) {
     let bytes = content(1, PART_BYTES);
     let mut large = scene.store.begin(&scene.key("it"), &metadata_of(&bytes)).unwrap();
-    large.append(bytes.clone()).unwrap();
+    large.append(part(&bytes)).unwrap();
     assert_eq!(scene.store.head(&scene.key("it")).unwrap(), None);
     assert!(scene.store.open(&scene.key("it"), None).unwrap().is_none());
     assert_eq!(scene.objects(), [""; 0]);
@@ -173,8 +173,8 @@ fn a_large_object_that_is_dropped_leaves_nothing_and_the_old_one_stands(scene: &
     let bytes = content(1, PART_BYTES);
     for path in ["old", "new/in/a/new/folder"] {
         let mut large = scene.store.begin(&scene.key(path), &metadata_of(&bytes)).unwrap();
-        large.append(bytes.clone()).unwrap();
-        large.append(b"the last part".to_vec()).unwrap();
+        large.append(part(&bytes)).unwrap();
+        large.append(part(b"the last part")).unwrap();
         drop(large);
     }
     assert_eq!(scene.leftovers(), [""; 0]);

@@ -1,7 +1,7 @@
 //! What only a folder can get wrong.
 
 use crate::support::scene::Scene;
-use crate::support::{content, key_below};
+use crate::support::{content, key_below, part};
 use s3up::digest::Digest;
 use s3up::limits::PART_BYTES;
 use s3up::server::store::directory::DirectoryStore;
@@ -177,7 +177,7 @@ fn a_start_removes_what_a_dead_process_left_and_spares_what_a_living_one_writes(
     let key = key_below("", "it");
     let bytes = content(1, PART_BYTES);
     let mut large = store.begin(&key, &Metadata::default()).unwrap();
-    large.append(bytes.clone()).unwrap();
+    large.append(part(&bytes)).unwrap();
     drop(open());
     assert_eq!(leftovers(), 1);
     large.complete(Digest::of(&bytes)).unwrap();

@@ -3,7 +3,7 @@
 use crate::support::s3_server::S3Server;
 use crate::support::scene::{never, settings};
 use crate::support::scripted_server::{ScriptedServer, Step, answer, error};
-use crate::support::{content, key_below};
+use crate::support::{content, key_below, part};
 use s3up::digest::Digest;
 use s3up::secret::Secret;
 use s3up::server::key::ObjectKey;
@@ -192,7 +192,7 @@ fn an_upload_that_ends_in_an_error_document_with_status_200_has_failed_and_is_ab
         ]);
         let store = store(settings(&server.endpoint()));
         let mut large = store.begin(&key(), &Metadata::default()).unwrap();
-        large.append(b"part".to_vec()).unwrap();
+        large.append(part(b"part")).unwrap();
         let error = large.complete(Digest::of(b"part")).unwrap_err();
         assert_eq!(error.kind, StoreErrorKind::Unavailable, "{error}");
         let asked = server.asked();
@@ -227,7 +227,7 @@ fn content_that_is_not_what_the_metadata_says_is_not_completed() {
     let store = store(settings(&server.endpoint()));
     let metadata = Metadata { sha256: Some(Digest::of(b"one thing")), mtime: None };
     let mut large = store.begin(&key(), &metadata).unwrap();
-    large.append(b"another".to_vec()).unwrap();
+    large.append(part(b"another")).unwrap();
     assert!(large.complete(Digest::of(b"another")).is_err());
     assert_eq!((server.objects(), server.leftovers()), (vec![], vec![]));
 }

@@ -1,8 +1,8 @@
 //! What the S3 store does again by itself, and what it leaves to others.
 
-use crate::support::key_below;
 use crate::support::scene::{never, settings};
 use crate::support::scripted_server::{Asked, ScriptedServer, Step, answer, error};
+use crate::support::{key_below, part};
 use s3up::digest::Digest;
 use s3up::server::key::ObjectKey;
 use s3up::server::store::s3::{Deadlines, S3Settings, S3Store};
@@ -38,7 +38,7 @@ fn put(store: &S3Store) -> Result<(), StoreError> {
 /// Begins, sends one part, and completes.
 fn put_in_parts(store: &S3Store) -> Result<(), StoreError> {
     let mut large = store.begin(&key(), &metadata())?;
-    large.append(CONTENT.to_vec())?;
+    large.append(part(CONTENT))?;
     large.complete(Digest::of(CONTENT))
 }
 
@@ -185,9 +185,9 @@ fn the_next_part_can_be_received_while_the_last_one_is_on_its_way() {
     let store = S3Store::new(settings, never()).unwrap();
     let mut large = store.begin(&key(), &metadata()).unwrap();
     // Nobody has acknowledged it, nor will anybody.
-    let buffer = large.append(CONTENT.to_vec()).unwrap();
-    assert!(buffer.is_empty() && buffer.capacity() >= CONTENT.len());
-    let error = large.append(CONTENT.to_vec()).unwrap_err();
+    let buffer = large.append(part(CONTENT)).unwrap();
+    assert_eq!((buffer.bytes().len(), buffer.room()), (0, CONTENT.len()));
+    let error = large.append(part(CONTENT)).err().unwrap();
     assert_eq!((error.kind, error.operation), (StoreErrorKind::Unavailable, "append to"));
     drop((large, server.asked()));
 }
@@ -199,7 +199,7 @@ fn an_upload_is_aborted_only_when_no_part_is_on_its_way() {
     let server = ScriptedServer::start(vec![says(BEGUN), refuses(503, "SlowDown"), gone]);
     let store = store(&server, never());
     let mut large = store.begin(&key(), &metadata()).unwrap();
-    large.append(CONTENT.to_vec()).unwrap();
+    large.append(part(CONTENT)).unwrap();
     drop(large);
     let asked = lines(&server.asked());
     assert_eq!(asked, ["POST ?uploads=", "PUT ?partNumber=1&uploadId=id", "DELETE ?uploadId=id"]);

@@ -12,6 +12,7 @@ use crate::server::admitted::Identity;
 use crate::server::buffers::part_bytes;
 use crate::server::key::ObjectKey;
 use crate::server::multipart::{Boundary, Form, FormError, Part};
+use crate::server::part_buffer::PartBuffer;
 use crate::server::reply::ApiError;
 use crate::server::store::{LargeObject, Metadata, ObjectStore, StoreError};
 use crate::threads::Ending;
@@ -76,7 +77,7 @@ struct Content<'s> {
 }
 
 enum Place<'s> {
-    Buffer(Vec<u8>),
+    Buffer(PartBuffer),
     Store(ObjectKey, Box<dyn LargeObject + 's>),
 }
 
@@ -144,25 +145,24 @@ impl<'s> Intake<'s> {
         let mut size = 0;
         // Never grown: what is reserved for an upload is what its declared length needs.
         let room = usize::try_from(declared).unwrap_or(usize::MAX).min(part_bytes);
-        let mut buffer = Vec::with_capacity(room);
+        let mut buffer = PartBuffer::with_room_for(room).map_err(no_memory)?;
         let mut large: Option<(ObjectKey, Box<dyn LargeObject + 's>)> = None;
         loop {
             let bytes = part.fill_buf().map_err(FormError::from)?;
             if bytes.is_empty() {
                 break;
             }
-            if buffer.len() == part_bytes {
+            if buffer.is_full() {
                 // There is more than one buffer holds: the file goes to the store in parts.
                 if large.is_none() {
                     large = Some(self.begin(received)?);
                 }
                 if let Some((_, object)) = &mut large {
-                    buffer = object.append(std::mem::take(&mut buffer))?;
+                    buffer = object.append(buffer)?;
                 }
             }
-            let count = bytes.len().min(part_bytes - buffer.len());
+            let count = buffer.fill(bytes);
             hasher.update(&bytes[..count]);
-            buffer.extend_from_slice(&bytes[..count]);
             part.consume(count);
             size += count as u64;
             if size > self.client.max_file_size {
@@ -207,10 +207,10 @@ impl<'s> Intake<'s> {
         }
         let (size, sha256) = (content.size, content.sha256);
         let key = match content.place {
-            Place::Buffer(bytes) => {
+            Place::Buffer(buffer) => {
                 let key = key.ok_or_else(|| missing(field::PATH))?;
                 let metadata = Metadata { sha256: Some(sha256), ..metadata };
-                self.store.put(&key, &bytes, &metadata)?;
+                self.store.put(&key, buffer.bytes(), &metadata)?;
                 key
             }
             Place::Store(key, object) => {
@@ -237,6 +237,11 @@ fn parsed<T: std::str::FromStr<Err: std::fmt::Display>>(
     text.parse().map_err(|error| {
         ApiError::new(ErrorCode::BadRequest, format!("the field '{name}' is {error}"))
     })
+}
+
+fn no_memory(error: io::Error) -> ApiError {
+    log::error!("no memory for an upload: {error}; hint: lower limits.buffer_memory_mb");
+    ApiError::new(ErrorCode::Unavailable, "the server has no memory for it now; try again later")
 }
 
 /// Reads what follows the form, so that a body that was cut short is noticed even there.

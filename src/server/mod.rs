@@ -15,6 +15,7 @@ pub mod key;
 pub mod lanes;
 pub mod listen;
 pub mod multipart;
+pub mod part_buffer;
 pub mod poll;
 pub mod range;
 pub mod readiness;

@@ -23,6 +23,7 @@ pub(crate) mod waiting;
 
 use s3up::remote_path::{RemotePath, RemotePrefix};
 use s3up::server::key::{ClientName, ObjectKey};
+use s3up::server::part_buffer::PartBuffer;
 use std::path::Path;
 
 /// The key of `path` for the client `web`, below `prefix`.
@@ -37,6 +38,13 @@ pub(crate) fn content(seed: u64, length: usize) -> Vec<u8> {
     let mut bytes = vec![0; length];
     fastrand::Rng::with_seed(seed).fill(&mut bytes);
     bytes
+}
+
+/// A part of an object that has this content.
+pub(crate) fn part(content: &[u8]) -> PartBuffer {
+    let mut part = PartBuffer::with_room_for(content.len()).unwrap();
+    assert_eq!(part.fill(content), content.len());
+    part
 }
 
 /// Every file below `root`, as sorted paths relative to it.

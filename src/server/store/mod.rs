@@ -19,6 +19,7 @@ pub mod s3;
 
 use crate::digest::Digest;
 use crate::server::key::ObjectKey;
+use crate::server::part_buffer::PartBuffer;
 use crate::wire::{ErrorCode, Mtime};
 use std::fmt;
 use std::io::Read;
@@ -64,7 +65,7 @@ pub trait LargeObject {
     /// more than two. The part may still be on its way to the store then: its failure is the next
     /// call's. Every part but the last has the same size, at least 5 MiB; S3 takes at most
     /// [`crate::limits::PARTS_MAX`] of them. After a failure the object can only be dropped.
-    fn append(&mut self, part: Vec<u8>) -> Result<Vec<u8>, StoreError>;
+    fn append(&mut self, part: PartBuffer) -> Result<PartBuffer, StoreError>;
 
     /// Makes the object visible. The caller has compared `sha256` with what the client sent.
     fn complete(self: Box<Self>, sha256: Digest) -> Result<(), StoreError>;

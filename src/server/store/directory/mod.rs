@@ -21,6 +21,7 @@ use super::{
 use crate::digest::Digest;
 use crate::exact::ExactReader;
 use crate::server::key::ObjectKey;
+use crate::server::part_buffer::PartBuffer;
 use crate::wire::Mtime;
 use rustix::fs::{Timespec, Timestamps, UTIME_OMIT, XattrFlags};
 use rustix::io::Errno;
@@ -183,8 +184,8 @@ impl Draft<'_> {
 }
 
 impl LargeObject for Draft<'_> {
-    fn append(&mut self, mut part: Vec<u8>) -> Result<Vec<u8>, StoreError> {
-        let written = self.file.write_all(&part);
+    fn append(&mut self, mut part: PartBuffer) -> Result<PartBuffer, StoreError> {
+        let written = self.file.write_all(part.bytes());
         written.map_err(|error| failure("append to", self.key.as_str(), error.into()))?;
         part.clear();
         Ok(part)

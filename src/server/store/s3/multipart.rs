@@ -12,6 +12,7 @@ use super::{find, metadata_headers, put};
 use crate::crew::Crew;
 use crate::digest::Digest;
 use crate::limits::PARTS_MAX;
+use crate::server::part_buffer::PartBuffer;
 use crate::server::store::{LargeObject, Metadata, StoreError, StoreErrorKind};
 use crossbeam_channel::{Receiver, bounded};
 use http::Method;
@@ -19,6 +20,7 @@ use http::header::ETAG;
 use quick_xml::escape::escape;
 use s3::serde_types::InitiateMultipartUploadResponse;
 use std::fmt::Write as _;
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -47,7 +49,7 @@ struct Target {
 }
 
 /// A part's buffer, to be used again, and its element of the completing document.
-type Sent = (Vec<u8>, Result<String, StoreError>);
+type Sent = (PartBuffer, Result<String, StoreError>);
 
 impl Upload {
     pub(super) fn begin(
@@ -89,7 +91,7 @@ impl Upload {
     }
 
     /// Waits until no part is on its way, and gives back the buffer of the last one.
-    fn settle(&mut self) -> Result<Option<Vec<u8>>, StoreError> {
+    fn settle(&mut self) -> Result<Option<PartBuffer>, StoreError> {
         let Some(answer) = self.on_its_way.take() else { return Ok(None) };
         let (mut buffer, element) = answer
             .recv()
@@ -200,8 +202,8 @@ impl Target {
 }
 
 impl LargeObject for Upload {
-    fn append(&mut self, part: Vec<u8>) -> Result<Vec<u8>, StoreError> {
-        if part.is_empty() {
+    fn append(&mut self, part: PartBuffer) -> Result<PartBuffer, StoreError> {
+        if part.bytes().is_empty() {
             return Ok(part);
         }
         if self.count == PARTS_MAX {
@@ -210,17 +212,22 @@ impl LargeObject for Upload {
             let error = self.target.failed("append to", &cause);
             return Err(StoreError { kind: StoreErrorKind::Refused, hint, ..error });
         }
-        let free = self.settle()?.unwrap_or_else(|| Vec::with_capacity(part.capacity()));
+        let free = self.settle()?;
         self.count += 1;
-        self.size += part.len() as u64;
+        self.size += part.bytes().len() as u64;
+        let failed = |error: io::Error| self.target.failed("append to", &error.to_string());
+        let free = match free {
+            Some(free) => free,
+            None => PartBuffer::with_room_for(part.room()).map_err(failed)?,
+        };
         let (number, target) = (self.count, Arc::clone(&self.target));
         let (answer, answered) = bounded(1);
         let begun = self.crew.spawn("part", move || {
-            let element = target.send(number, &part);
+            let element = target.send(number, part.bytes());
             // Nobody listens if the worker has ended meanwhile.
             let _ = answer.send((part, element));
         });
-        begun.map_err(|error| self.target.failed("append to", &error.to_string()))?;
+        begun.map_err(failed)?;
         self.on_its_way = Some(answered);
         Ok(free)
     }
