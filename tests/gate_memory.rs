@@ -53,8 +53,3 @@ fn many_large_uploads_at_once_stay_within_what_is_reserved() {
 fn large_uploads_to_s3_that_fill_two_parts_each_stay_within_what_is_reserved() {
     check(Kind::S3, 16, 20 * MIB);
 }
-
-#[test]
-fn uploads_of_one_part_each_stay_within_what_is_reserved() {
-    check(Kind::Directory, 60, 4 * MIB);
-}
