@@ -3,6 +3,7 @@
 //! The library behind two thin binaries. `DESIGN.md` draws the house; every module's head says what
 //! it is for, which thread runs it, what it owns and what it must not do.
 
+pub mod ca_file;
 pub mod client;
 pub mod clock;
 pub mod config;

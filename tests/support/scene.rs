@@ -6,7 +6,7 @@ use s3up::secret::Secret;
 use s3up::server::key::ObjectKey;
 use s3up::server::store::ObjectStore;
 use s3up::server::store::directory::DirectoryStore;
-use s3up::server::store::s3::{S3Settings, S3Store};
+use s3up::server::store::s3::{Environment, Identity, Keys, S3Settings, S3Store};
 use std::path::Path;
 use tempfile::TempDir;
 
@@ -58,8 +58,7 @@ impl Scene {
             endpoint: Some(endpoint),
             region,
             bucket,
-            access_key_id: id,
-            secret_access_key: Secret::new(secret),
+            identity: keys(&id, &secret, None),
             ..settings("")
         });
         Some(Self {
@@ -160,9 +159,19 @@ pub(crate) fn settings(endpoint: &str) -> S3Settings {
         endpoint: Some(endpoint.to_owned()),
         region: s3_server::REGION.to_owned(),
         bucket: s3_server::BUCKET.to_owned(),
-        access_key_id: s3_server::ACCESS_KEY_ID.to_owned(),
-        secret_access_key: Secret::new(s3_server::SECRET_ACCESS_KEY.to_owned()),
-        session_token: None,
+        force_path_style: None,
+        ca_file: None,
+        identity: keys(s3_server::ACCESS_KEY_ID, s3_server::SECRET_ACCESS_KEY, None),
+        environment: Environment::new(|_| None),
         deadlines: Default::default(),
     }
+}
+
+/// An identity of these keys.
+pub(crate) fn keys(id: &str, secret: &str, token: Option<&str>) -> Identity {
+    Identity::Keys(Keys {
+        access_key_id: id.to_owned(),
+        secret_access_key: Secret::new(secret),
+        session_token: token.map(Secret::new),
+    })
 }

@@ -1,19 +1,27 @@
 //! An S3 bucket as an object store.
 //!
-//! Runs on the worker threads. It owns the credentials and one agent with kept-alive connections.
+//! Runs on the worker threads. It owns one agent with kept-alive connections.
 //! It must not open a connection for every request, follow a redirect, believe a status without its
 //! document where S3 says so late, or show a secret in an error or a `Debug`.
 //!
 //! The `s3` crate knows regions, signs requests and names the documents; the requests themselves go
 //! over `ureq`, because the crate's own opens a new connection each and needs seven times the CPU.
-//! `place` says where the bucket is, `request` signs and sends, `answer` judges, `multipart` holds
-//! an upload in parts.
+//! `place` says where the bucket is, `proxy` and `agent` how to get there, `credentials` who we are;
+//! `request` signs and sends, `answer` judges, `multipart` holds an upload in parts.
 
+mod agent;
 mod answer;
 mod checksum;
+mod content_type;
+mod credentials;
+mod environment;
 mod multipart;
 mod place;
+mod proxy;
 mod request;
+
+pub use self::credentials::{Identity, Keys};
+pub use self::environment::Environment;
 
 use self::multipart::Upload;
 use self::place::Place;
@@ -25,13 +33,13 @@ use super::{
 use crate::digest::Digest;
 use crate::exact::ExactReader;
 use crate::limits::http::{ANSWER, CONNECT, STALL};
-use crate::secret::Secret;
 use crate::server::key::ObjectKey;
 use http::header::{CONTENT_TYPE, RANGE};
 use http::{HeaderMap, HeaderValue, Method};
+use std::path::PathBuf;
 use std::time::Duration;
 
-/// Where the bucket is and who we are there.
+/// Where the bucket is, how it is reached and who we are there.
 #[derive(Clone, Debug)]
 pub struct S3Settings {
     /// URL of the S3 server; `None` for AWS.
@@ -40,12 +48,14 @@ pub struct S3Settings {
     pub region: String,
     /// Name of the bucket.
     pub bucket: String,
-    /// Name of the key.
-    pub access_key_id: String,
-    /// The key.
-    pub secret_access_key: Secret,
-    /// The token that belongs to a temporary key.
-    pub session_token: Option<Secret>,
+    /// Whether the bucket is named in the path or in the host's name; `None`: as is usual there.
+    pub force_path_style: Option<bool>,
+    /// PEM file with the only CAs that are trusted; `None` for Mozilla's.
+    pub ca_file: Option<PathBuf>,
+    /// Who we are.
+    pub identity: Identity,
+    /// Where proxies are named, and credentials looked for.
+    pub environment: Environment,
     /// How long to wait.
     pub deadlines: Deadlines,
 }
@@ -77,16 +87,21 @@ impl S3Store {
     /// Prepares the way to the bucket. Nothing is sent; [`ObjectStore::ready`] asks.
     pub fn new(settings: S3Settings) -> Result<Self, StoreError> {
         let endpoint = settings.endpoint.as_deref();
-        let place = Place::new(endpoint, &settings.region, &settings.bucket);
+        let style = settings.force_path_style;
+        let place = Place::new(endpoint, &settings.region, &settings.bucket, style);
         let place = place.map_err(|error| StoreError {
             kind: StoreErrorKind::Refused,
             operation: "use",
             subject: settings.bucket.clone(),
             cause: error.to_string(),
-            hint: Some("check s3.bucket, s3.region and s3.endpoint"),
+            hint: Some("check s3.bucket, s3.region, s3.endpoint and s3.force_path_style"),
         })?;
-        let description = format!("S3 bucket {} at {}", settings.bucket, place.host);
-        Ok(Self { requests: Requests::new(settings, place), description })
+        let way = agent::prepare(&settings, &place.url(None, &[]))?;
+        let mut description = format!("S3 bucket {} at {}", settings.bucket, place.host);
+        if let Some(proxy) = way.proxy {
+            description += &format!(", by the proxy {} ({})", proxy.shown, proxy.variable);
+        }
+        Ok(Self { requests: Requests::new(settings, place, way.agent), description })
     }
 
     /// A call that reads: without a body.
@@ -226,7 +241,7 @@ fn put(
     // The caller has hashed the bytes already; the store compares them with this digest, so a wrong
     // one cannot pass.
     let digest = metadata.sha256.unwrap_or_else(|| Digest::of(content));
-    let mut headers = metadata_headers(&Metadata { sha256: Some(digest), ..*metadata });
+    let mut headers = metadata_headers(key, &Metadata { sha256: Some(digest), ..*metadata });
     headers.extend(checksum::header(&digest));
     let call = Call {
         operation: "put",
@@ -243,9 +258,9 @@ fn put(
 }
 
 /// The headers that store an object's metadata and type beside it.
-fn metadata_headers(metadata: &Metadata) -> HeaderMap {
+fn metadata_headers(key: &str, metadata: &Metadata) -> HeaderMap {
     let mut headers = HeaderMap::new();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type::of(key)));
     // Digits and dots are always fit for a header.
     let fit = |text: String| HeaderValue::from_str(&text).ok();
     if let Some(value) = metadata.sha256.and_then(|sha256| fit(sha256.to_string())) {

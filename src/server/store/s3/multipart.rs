@@ -38,7 +38,7 @@ impl<'s> Upload<'s> {
         key: &str,
         metadata: &Metadata,
     ) -> Result<Self, StoreError> {
-        let mut headers = metadata_headers(metadata);
+        let mut headers = metadata_headers(key, metadata);
         headers.insert(X_AMZ_CHECKSUM_ALGORITHM, HeaderValue::from_static("SHA256"));
         let call = Call {
             operation: "begin",
