@@ -139,6 +139,22 @@ fn a_put_says_what_it_brings_and_is_signed_in_all_of_it() {
 }
 
 #[test]
+fn the_type_of_a_file_goes_with_it_in_one_piece_and_in_parts() {
+    let put = || Step::Answer(answer(200, &["etag: \"e\""], ""));
+    for (path, expected) in [("a/B.PNG", "image/png"), ("a/b", "application/octet-stream")] {
+        let script = vec![put(), Step::Answer(answer(200, &[], BEGUN)), put()];
+        let server = ScriptedServer::start(script);
+        let store = store(settings(&server.endpoint()));
+        let key = key_below("backups", path);
+        store.put(&key, b"1", &Metadata::default()).unwrap();
+        drop(store.begin(&key, &Metadata::default()).unwrap());
+        let asked = server.asked();
+        let types = [0, 1].map(|index: usize| asked[index].header("content-type"));
+        assert_eq!(types, [Some(expected); 2], "{path}");
+    }
+}
+
+#[test]
 fn the_store_compares_what_arrived_with_what_was_hashed() {
     let server = S3Server::start();
     let store = store(settings(&server.endpoint()));

@@ -7,6 +7,7 @@ use s3up::server::key::ObjectKey;
 use s3up::server::store::ObjectStore;
 use s3up::server::store::directory::DirectoryStore;
 use s3up::server::store::s3::{Environment, Identity, Keys, S3Settings, S3Store};
+use std::collections::HashMap;
 use std::path::Path;
 use tempfile::TempDir;
 
@@ -162,9 +163,16 @@ pub(crate) fn settings(endpoint: &str) -> S3Settings {
         force_path_style: None,
         ca_file: None,
         identity: keys(s3_server::ACCESS_KEY_ID, s3_server::SECRET_ACCESS_KEY, None),
-        environment: Environment::new(|_| None),
+        environment: environment(&[]),
         deadlines: Default::default(),
     }
+}
+
+/// An environment of these variables alone.
+pub(crate) fn environment(variables: &[(&str, &str)]) -> Environment {
+    let variables: HashMap<String, String> =
+        variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    Environment::new(move |name| variables.get(name).cloned())
 }
 
 /// An identity of these keys.

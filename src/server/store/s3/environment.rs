@@ -8,7 +8,9 @@ use std::sync::Arc;
 
 /// A way to look variables up: those of the process, or a test's own.
 #[derive(Clone)]
-pub struct Environment(Arc<dyn Fn(&str) -> Option<String> + Send + Sync>);
+pub struct Environment(Arc<LookUp>);
+
+type LookUp = dyn Fn(&str) -> Option<String> + Send + Sync;
 
 impl Environment {
     /// The process's own variables.

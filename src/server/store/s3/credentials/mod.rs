@@ -233,9 +233,11 @@ impl Miss {
     }
 }
 
+type Place = fn(&Environment) -> Result<Fetched, Miss>;
+
 /// One place after the other, in the order of AWS's own programs.
 fn search(environment: &Environment) -> Result<Fetched, CredentialsError> {
-    let places: [fn(&Environment) -> Result<Fetched, Miss>; 4] = [
+    let places: [Place; 4] = [
         of_environment,
         |environment| of_profile(environment, None),
         metadata::of_container,
