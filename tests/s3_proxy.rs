@@ -3,8 +3,9 @@
 use crate::support::certificates::Authority;
 use crate::support::connect_proxy::ConnectProxy;
 use crate::support::key_below;
-use crate::support::s3_server::S3Server;
+use crate::support::s3_server::{BUCKET, REGION, S3Server};
 use crate::support::scene::{environment, settings};
+use crate::support::scripted_server::{ScriptedServer, Step, answer};
 use crate::support::tls_front::TlsFront;
 use s3up::server::store::s3::{Deadlines, S3Settings, S3Store};
 use s3up::server::store::{Metadata, ObjectStore, StoreErrorKind};
@@ -97,6 +98,51 @@ fn this_machine_is_reached_without_a_proxy() {
     let proxy = ConnectProxy::refusing();
     assert_stores(&store(&server.endpoint(), &[("ALL_PROXY", &proxy.url())]));
     assert_eq!(proxy.asked(), [""; 0]);
+}
+
+#[test]
+fn the_bucket_is_named_in_the_path_or_before_the_hosts_name() {
+    let host = format!("{BUCKET}.s3.invalid");
+    for (style, expected_host, expected_path) in [
+        (None, "s3.invalid", format!("/{BUCKET}/backups/web/a/file")),
+        (Some(true), "s3.invalid", format!("/{BUCKET}/backups/web/a/file")),
+        (Some(false), host.as_str(), "/backups/web/a/file".to_owned()),
+    ] {
+        let s3 = ScriptedServer::start(vec![Step::Last(answer(200, &["etag: \"e\""], ""))]);
+        let proxy = ConnectProxy::start(s3.port());
+        let store = S3Store::new(S3Settings {
+            force_path_style: style,
+            environment: environment(&[("HTTP_PROXY", &proxy.url())]),
+            ..settings("http://s3.invalid")
+        });
+        let key = key_below("backups", "a/file");
+        store.unwrap().put(&key, b"x", &Metadata::default()).unwrap();
+        assert_eq!(proxy.asked(), [format!("CONNECT {expected_host}:80 HTTP/1.1")]);
+        let asked = s3.asked();
+        assert_eq!(asked[0].line, format!("PUT {expected_path}"));
+        assert_eq!(asked[0].header("host"), Some(expected_host));
+    }
+}
+
+#[test]
+fn amazon_is_asked_by_the_buckets_name_unless_told_otherwise() {
+    let amazon = format!("s3.{REGION}.amazonaws.com:443");
+    for (style, host) in [
+        (None, format!("{BUCKET}.{amazon}")),
+        (Some(false), format!("{BUCKET}.{amazon}")),
+        (Some(true), amazon.clone()),
+    ] {
+        // It is not let through to Amazon, only asked for the way.
+        let proxy = ConnectProxy::refusing();
+        let store = S3Store::new(S3Settings {
+            endpoint: None,
+            force_path_style: style,
+            environment: environment(&[("HTTPS_PROXY", &proxy.url())]),
+            ..settings("")
+        });
+        store.unwrap().ready().unwrap_err();
+        assert_eq!(proxy.asked(), [format!("CONNECT {host} HTTP/1.1")]);
+    }
 }
 
 #[test]

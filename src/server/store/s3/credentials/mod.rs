@@ -116,7 +116,10 @@ impl Provider {
     pub(super) fn new(identity: Identity, environment: Environment) -> Self {
         match identity {
             Identity::Keys(keys) => Self { kind: Kind::Fixed(Arc::new(keys)) },
-            other => Self::fetching(move || find(&other, &environment)),
+            Identity::Profile(name) => {
+                Self::fetching(move || of_profile(&environment, Some(&name)).map_err(Miss::insist))
+            }
+            Identity::Found => Self::fetching(move || search(&environment)),
         }
     }
 
@@ -206,20 +209,6 @@ fn tell(news: &News) {
         News::Out { error } => {
             log::error!("the S3 credentials have ended and cannot be renewed: {error}");
         }
-    }
-}
-
-/// Looks for credentials where `identity` says.
-fn find(identity: &Identity, environment: &Environment) -> Result<Fetched, CredentialsError> {
-    match identity {
-        Identity::Keys(keys) => Ok(Fetched {
-            keys: keys.clone(),
-            source: "the configuration".to_owned(),
-            ends: None,
-            may_change: false,
-        }),
-        Identity::Profile(name) => of_profile(environment, Some(name)).map_err(Miss::insist),
-        Identity::Found => search(environment),
     }
 }
 
