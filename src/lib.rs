@@ -4,6 +4,7 @@
 //! it is for, which thread runs it, what it owns and what it must not do.
 
 pub mod backoff;
+pub mod ca_file;
 pub mod client;
 pub mod clock;
 pub mod config;

@@ -231,6 +231,36 @@ pub mod s3 {
     pub const RETRY_PAUSE_MAX: Duration = Duration::from_secs(5);
 }
 
+/// Bounds of getting temporary S3 credentials, and of renewing them.
+pub mod credentials {
+    use std::time::Duration;
+
+    /// So long before they end, credentials are renewed. An EC2 instance has new ones at least five
+    /// minutes ahead (Amazon EC2 user guide, "Retrieve security credentials from instance
+    /// metadata").
+    pub const RENEW_AHEAD: Duration = Duration::from_secs(5 * 60);
+    /// Between two attempts to get credentials: a metadata service is small and shared.
+    pub const PAUSE: Duration = Duration::from_secs(10);
+    /// How old what was read from a credentials file may become: such files are replaced by others
+    /// and do not say until when they are good.
+    pub const FILE_AGE: Duration = Duration::from_secs(5 * 60);
+    /// For the connection to a metadata service, which is on this machine or one link away: where
+    /// there is none, nobody answers.
+    pub const CONNECT: Duration = Duration::from_secs(2);
+    /// For one question to a metadata service and its answer.
+    pub const REQUEST: Duration = Duration::from_secs(5);
+    /// How long a request without credentials waits for the thread that fetches some: three
+    /// questions at most.
+    pub const WAIT: Duration = Duration::from_secs(20);
+    /// How long the token for questions to an EC2 instance's metadata service is good for, in
+    /// seconds: they follow at once.
+    pub const INSTANCE_TOKEN_SECONDS: u32 = 60;
+    /// Largest answer of a metadata service, in bytes: session tokens have up to a few thousand.
+    pub const ANSWER_BYTES_MAX: u64 = 64 * 1024;
+    /// Largest credentials file, and largest file with a container's token, in bytes.
+    pub const FILE_BYTES_MAX: u64 = 1024 * 1024;
+}
+
 /// Deadlines of one HTTP request, as the client and the store keep them.
 pub mod http {
     use std::time::Duration;
@@ -260,6 +290,8 @@ const _: () = assert!(
     s3::ANSWER.as_secs() * (s3::COMPLETION_FACTOR as u64) < http::ANSWER.as_secs(),
     "the client waits until the store has completed the object"
 );
+const _: () =
+    assert!(credentials::WAIT.as_secs() > 3 * credentials::REQUEST.as_secs(), "IMDSv2 asks thrice");
 const _: () = assert!(UPLOAD_GRACE.as_secs() < SHUTDOWN_MAX.as_secs());
 const _: () = assert!(FIELD_BYTES_MAX >= KEY_BYTES_MAX);
 const _: () = assert!(gate::AUTH_FAILURES_FREE < gate::AUTH_FAILURES_MAX);

@@ -9,6 +9,7 @@ use serde_json::json;
 
 for_both_stores! {
     a_file_is_uploaded_seen_to_exist_and_downloaded
+    a_page_that_somebody_stored_is_never_answered_as_a_page
     a_file_of_any_size_comes_back_byte_for_byte
     an_upload_replaces_what_was_there
     two_clients_do_not_see_each_others_files
@@ -82,6 +83,19 @@ fn assert_headers_of_a_download(answer: &Answer, sha256: &str) {
     let stored = httpdate::parse_http_date(answer.header("Last-Modified").unwrap()).unwrap();
     let ago = s3up::clock::utc().duration_since(stored).unwrap();
     assert!(ago.as_secs() < 60, "stored {ago:?} ago");
+}
+
+fn a_page_that_somebody_stored_is_never_answered_as_a_page(kind: Kind) {
+    let server = Server::started(kind);
+    // Whatever type the store knows it by, a browser must not show it as ours.
+    for path in ["a/page.html", "a/image.svg", "a/app.js", "a/doc.pdf"] {
+        assert_eq!(upload(&server, WEB_KEY, path, b"<script>").status, 200);
+        let answer = get(&server, WEB_KEY, &format!("/download?path={path}"));
+        assert_eq!(answer.header("Content-Type"), Some("application/octet-stream"), "{path}");
+        let disposition = answer.header("Content-Disposition").unwrap();
+        assert!(disposition.starts_with("attachment; "), "{disposition}");
+        assert_eq!(answer.header("X-Content-Type-Options"), Some("nosniff"), "{path}");
+    }
 }
 
 fn a_file_of_any_size_comes_back_byte_for_byte(kind: Kind) {

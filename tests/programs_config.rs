@@ -50,8 +50,6 @@ fn several_problems_are_all_said_at_once() {
             "error: FILE:2: server.port: \"99999\": is not a whole number from 0 to 65535",
             "error: FILE:4: s3.region: \"\": is empty",
             "error: FILE:3: s3.bucket: is missing",
-            "error: FILE:3: s3.access_key_id: is missing",
-            "error: FILE:3: s3.secret_access_key: is missing",
             "error: FILE:6: clients[0].name: \"Web\": is not a client name: a-z, 0-9, '.', '_' and '-' \
              are allowed, the first one a letter or digit, at most 64",
             "error: FILE:7: clients[0].api_key: is not an API key: 16 to 512 visible ASCII characters \

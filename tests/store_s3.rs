@@ -1,11 +1,10 @@
 //! What only S3 can get wrong: refusals, bad days, bad connections.
 
-use crate::support::s3_server::S3Server;
-use crate::support::scene::{never, settings};
+use crate::support::s3_server::{self, S3Server};
+use crate::support::scene::{keys, never, settings};
 use crate::support::scripted_server::{ScriptedServer, Step, answer, error};
 use crate::support::{content, key_below, part};
 use s3up::digest::Digest;
-use s3up::secret::Secret;
 use s3up::server::key::ObjectKey;
 use s3up::server::store::s3::{Deadlines, S3Settings, S3Store};
 use s3up::server::store::{ByteRange, Metadata, ObjectStore, StoreError, StoreErrorKind};
@@ -51,8 +50,8 @@ fn assert_all_fail(store: &S3Store, kind: StoreErrorKind, hint: &str) {
 #[test]
 fn a_wrong_secret_is_refused_with_a_hint() {
     let server = S3Server::start();
-    let secret_access_key = Secret::new("not the/secret".to_owned());
-    let store = store(S3Settings { secret_access_key, ..settings(&server.endpoint()) });
+    let identity = keys(s3_server::ACCESS_KEY_ID, "not the/secret", None);
+    let store = store(S3Settings { identity, ..settings(&server.endpoint()) });
     assert_all_fail(&store, StoreErrorKind::Refused, "s3.secret_access_key");
     assert_eq!(server.objects(), [""; 0]);
 }
@@ -60,8 +59,8 @@ fn a_wrong_secret_is_refused_with_a_hint() {
 #[test]
 fn an_unknown_key_is_refused_with_a_hint() {
     let server = S3Server::start();
-    let access_key_id = "AKIANOBODY".to_owned();
-    let store = store(S3Settings { access_key_id, ..settings(&server.endpoint()) });
+    let identity = keys("AKIANOBODY", s3_server::SECRET_ACCESS_KEY, None);
+    let store = store(S3Settings { identity, ..settings(&server.endpoint()) });
     assert_all_fail(&store, StoreErrorKind::Refused, "s3.access_key_id");
 }
 
@@ -115,8 +114,8 @@ fn a_store_that_accepts_and_says_nothing_is_unavailable_in_bounded_time() {
 #[test]
 fn a_put_says_what_it_brings_and_is_signed_in_all_of_it() {
     let server = ScriptedServer::start(vec![Step::Answer(answer(200, &["etag: \"e\""], ""))]);
-    let token = Secret::new("the-token".to_owned());
-    let store = store(S3Settings { session_token: Some(token), ..settings(&server.endpoint()) });
+    let identity = keys(s3_server::ACCESS_KEY_ID, "a secret", Some("the-token"));
+    let store = store(S3Settings { identity, ..settings(&server.endpoint()) });
     let mtime = "1700000000.123456789".parse().unwrap();
     store.put(&key(), b"abc", &Metadata { sha256: None, mtime: Some(mtime) }).unwrap();
     let asked = server.asked().remove(0);
@@ -138,6 +137,22 @@ fn a_put_says_what_it_brings_and_is_signed_in_all_of_it() {
     let signed = "SignedHeaders=content-type;host;x-amz-checksum-sha256;x-amz-content-sha256;\
                   x-amz-date;x-amz-meta-mtime;x-amz-meta-sha256;x-amz-security-token,";
     assert!(authorization.contains(signed), "{authorization}");
+}
+
+#[test]
+fn the_type_of_a_file_goes_with_it_in_one_piece_and_in_parts() {
+    let put = || Step::Answer(answer(200, &["etag: \"e\""], ""));
+    for (path, expected) in [("a/B.PNG", "image/png"), ("a/b", "application/octet-stream")] {
+        let script = vec![put(), Step::Answer(answer(200, &[], BEGUN)), put()];
+        let server = ScriptedServer::start(script);
+        let store = store(settings(&server.endpoint()));
+        let key = key_below("backups", path);
+        store.put(&key, b"1", &Metadata::default()).unwrap();
+        drop(store.begin(&key, &Metadata::default()).unwrap());
+        let asked = server.asked();
+        let types = [0, 1].map(|index: usize| asked[index].header("content-type"));
+        assert_eq!(types, [Some(expected); 2], "{path}");
+    }
 }
 
 #[test]
@@ -336,12 +351,12 @@ fn an_endless_error_page_is_cut() {
 
 #[test]
 fn no_secret_is_in_any_debug_or_error() {
-    let token = Some(Secret::new("the/secret token".to_owned()));
-    let shown = format!("{:?}", S3Settings { session_token: token, ..settings("http://h") });
+    let identity = keys("id", "the/secret", Some("the/secret token"));
+    let shown = format!("{:?}", S3Settings { identity, ..settings("http://h") });
     assert!(!shown.contains("the/secret"), "{shown}");
     // A line end would end the header; the message must not repeat it.
-    let bad = Secret::new("the/secret\r\nx: y".to_owned());
-    let store = store(S3Settings { session_token: Some(bad), ..settings("http://127.0.0.1:1") });
+    let identity = keys("id", "the/secret", Some("the/secret\r\nx: y"));
+    let store = store(S3Settings { identity, ..settings("http://127.0.0.1:1") });
     let error = store.ready().unwrap_err();
     assert_eq!(error.kind, StoreErrorKind::Refused);
     assert!(!format!("{error} {error:?}").contains("the/secret"), "{error}");

@@ -272,22 +272,36 @@ impl Section<'_> {
         key: &str,
         parse: impl Fn(&str) -> Result<T, E>,
     ) -> Option<T> {
+        self.or_missing(key, self.optional_secret(key, parse)?)
+    }
+
+    /// One secret text that may be absent; `Some(None)` then.
+    pub fn optional_secret<T, E: Display>(
+        &self,
+        key: &str,
+        parse: impl Fn(&str) -> Result<T, E>,
+    ) -> Option<Option<T>> {
         let mut secrets = self.secrets(key, parse)?;
         if secrets.len() > 1 {
             self.problem(key, "must be one text, not a list");
             return None;
         }
-        self.or_missing(key, secrets.pop())
+        Some(secrets.pop())
     }
 
     /// `true` or `false`.
     pub fn flag(&self, key: &str, default: bool) -> Option<bool> {
+        Some(self.optional_flag(key)?.unwrap_or(default))
+    }
+
+    /// `true`, `false`, or absent; `Some(None)` then.
+    pub fn optional_flag(&self, key: &str) -> Option<Option<bool>> {
         let parse = |text: &str| match text {
             "true" => Ok(true),
             "false" => Ok(false),
             _ => Err("is neither true nor false"),
         };
-        Some(self.optional(key, parse)?.unwrap_or(default))
+        self.optional(key, parse)
     }
 
     /// A whole number within `range`; without a default its absence is a problem.

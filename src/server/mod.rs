@@ -43,7 +43,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use store::directory::DirectoryStore;
-use store::s3::{Deadlines, S3Settings, S3Store};
+use store::s3::{Deadlines, Environment, S3Settings, S3Store};
 use store::{ObjectStore, StoreError};
 use workers::{Workers, WorkersError};
 
@@ -174,9 +174,10 @@ fn open_store(config: &StoreConfig, stop: &Stop) -> Result<Box<dyn ObjectStore>,
                 endpoint: s3.endpoint.clone(),
                 region: s3.region.clone(),
                 bucket: s3.bucket.clone(),
-                access_key_id: s3.access_key_id.clone(),
-                secret_access_key: s3.secret_access_key.clone(),
-                session_token: None,
+                force_path_style: s3.force_path_style,
+                ca_file: s3.ca_file.clone(),
+                identity: s3.identity.clone(),
+                environment: Environment::process(),
                 deadlines: Deadlines::default(),
             };
             Box::new(S3Store::new(settings, stop.clone())?)

@@ -6,6 +6,7 @@ use s3up::limits::{
     CONFIG_PROBLEMS_MAX, DEBOUNCE_SECONDS_MAX, DEBOUNCE_SECONDS_MIN, OBJECT_BYTES_MAX,
 };
 use s3up::server::config as server;
+use s3up::server::store::s3::Identity;
 use serde_yaml::Value;
 use std::path::Component;
 
@@ -48,6 +49,7 @@ fn secrets(text: &str) -> Vec<String> {
     let values = [
         root.get("server").and_then(|server| server.get("api_key")),
         root.get("s3").and_then(|s3| s3.get("secret_access_key")),
+        root.get("s3").and_then(|s3| s3.get("session_token")),
     ];
     let of_clients = clients.iter().map(|client| client.get("api_key"));
     let texts = values.into_iter().chain(of_clients).flatten().filter_map(Value::as_str);
@@ -77,8 +79,10 @@ fn client(config: &client::Config) {
 
 fn server(config: &server::Config) {
     let shown = format!("{config:?}");
-    let s3 = matches!(config.store, server::StoreConfig::S3(_));
-    assert!(!s3 || shown.contains("secret_access_key: ***"), "{shown}");
+    if let server::StoreConfig::S3(s3) = &config.store {
+        let hidden = shown.contains("secret_access_key: ***");
+        assert!(hidden || !matches!(s3.identity, Identity::Keys(_)), "{shown}");
+    }
     assert!(!config.clients.is_empty() && config.server.workers > 0, "{shown}");
     for (index, client) in config.clients.iter().enumerate() {
         assert!(!client.keys.is_empty(), "{shown}");

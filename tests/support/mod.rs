@@ -4,6 +4,7 @@ pub(crate) mod api;
 pub(crate) mod bucket;
 pub(crate) mod certificates;
 pub(crate) mod client;
+pub(crate) mod connect_proxy;
 pub(crate) mod connection;
 pub(crate) mod crowd;
 pub(crate) mod daemon;

@@ -77,6 +77,11 @@ impl S3Server {
         format!("http://{}", self.address)
     }
 
+    /// The port it serves on, without TLS.
+    pub(crate) fn port(&self) -> u16 {
+        self.address.port()
+    }
+
     /// The folder that holds the bucket's folder and the server's own notes.
     pub(crate) fn folder(&self) -> &Path {
         self.folder.path()

@@ -4,10 +4,11 @@ use super::s3_server::{self, S3Server};
 use super::{files_below, key_below, tree};
 use s3up::secret::Secret;
 use s3up::server::key::ObjectKey;
-use s3up::server::store::ObjectStore;
 use s3up::server::store::directory::DirectoryStore;
-use s3up::server::store::s3::{Deadlines, S3Settings, S3Store};
+use s3up::server::store::s3::{Deadlines, Environment, Identity, Keys, S3Settings, S3Store};
+use s3up::server::store::{ObjectStore, StoreError};
 use s3up::threads::{Stop, StopSource};
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -61,8 +62,7 @@ impl Scene {
             endpoint: Some(endpoint),
             region,
             bucket,
-            access_key_id: id,
-            secret_access_key: Secret::new(secret),
+            identity: keys(&id, &secret, None),
             deadlines: Deadlines::default(),
             ..settings("")
         };
@@ -165,15 +165,37 @@ pub(crate) fn never() -> Stop {
     SOURCE.stop()
 }
 
+/// A store with these settings that is never told to end.
+pub(crate) fn prepare(settings: S3Settings) -> Result<S3Store, StoreError> {
+    S3Store::new(settings, never())
+}
+
 pub(crate) fn settings(endpoint: &str) -> S3Settings {
     S3Settings {
         endpoint: Some(endpoint.to_owned()),
         region: s3_server::REGION.to_owned(),
         bucket: s3_server::BUCKET.to_owned(),
-        access_key_id: s3_server::ACCESS_KEY_ID.to_owned(),
-        secret_access_key: Secret::new(s3_server::SECRET_ACCESS_KEY.to_owned()),
-        session_token: None,
+        force_path_style: None,
+        ca_file: None,
+        identity: keys(s3_server::ACCESS_KEY_ID, s3_server::SECRET_ACCESS_KEY, None),
+        environment: environment(&[]),
         // Each failure is seen as it comes.
         deadlines: Deadlines { retry: Duration::ZERO, ..Deadlines::default() },
     }
+}
+
+/// An environment of these variables alone.
+pub(crate) fn environment(variables: &[(&str, &str)]) -> Environment {
+    let variables: HashMap<String, String> =
+        variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    Environment::new(move |name| variables.get(name).cloned())
+}
+
+/// An identity of these keys.
+pub(crate) fn keys(id: &str, secret: &str, token: Option<&str>) -> Identity {
+    Identity::Keys(Keys {
+        access_key_id: id.to_owned(),
+        secret_access_key: Secret::new(secret),
+        session_token: token.map(Secret::new),
+    })
 }

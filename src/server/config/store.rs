@@ -5,6 +5,7 @@
 use crate::config::Section;
 use crate::remote_path::{PathError, RemotePrefix};
 use crate::secret::Secret;
+use crate::server::store::s3::{Identity, Keys};
 use std::path::PathBuf;
 
 /// Where files go.
@@ -16,7 +17,7 @@ pub enum StoreConfig {
     Directory(PathBuf),
 }
 
-/// A bucket and the credentials for it.
+/// A bucket, the way to it, and who we are there.
 #[derive(Clone, Debug)]
 pub struct S3 {
     /// The service's address; `None` is Amazon's.
@@ -25,10 +26,14 @@ pub struct S3 {
     pub region: String,
     /// The bucket's name.
     pub bucket: String,
-    /// The public half of the credentials.
-    pub access_key_id: String,
-    /// The secret half.
-    pub secret_access_key: Secret,
+    /// Whether the bucket is named in the path (`true`) or in the host's name; `None` leaves that to
+    /// the endpoint: Amazon's by host, any other by path.
+    pub force_path_style: Option<bool>,
+    /// PEM file with the only CAs that may have issued the endpoint's certificate; `None` leaves it
+    /// to Mozilla's.
+    pub ca_file: Option<PathBuf>,
+    /// Who we are.
+    pub identity: Identity,
 }
 
 /// The store, and what every key in it begins with.
@@ -52,24 +57,56 @@ fn s3(section: &Section<'_>) -> Option<(StoreConfig, RemotePrefix)> {
     let region = section.required("region", not_empty);
     let bucket = section.required("bucket", not_empty);
     let path_prefix = path_prefix(section);
-    let access_key_id = section.required("access_key_id", not_empty);
-    let secret_access_key =
-        section.secret("secret_access_key", |text| not_empty(text).map(Secret::new));
+    let force_path_style = section.optional_flag("force_path_style");
+    let ca_file = section.optional("ca_file", absolute_path);
+    let identity = identity(section);
+    let plain = matches!(&endpoint, Some(Some(Some(url))) if url.starts_with("http:"));
+    if plain && section.has("ca_file") {
+        section.problem("ca_file", "has no use without TLS, and s3.endpoint begins with http://");
+        return None;
+    }
     let s3 = S3 {
         endpoint: endpoint?.flatten(),
         region: region?,
         bucket: bucket?,
-        access_key_id: access_key_id?,
-        secret_access_key: secret_access_key?,
+        force_path_style: force_path_style?,
+        ca_file: ca_file?,
+        identity: identity?,
     };
     Some((StoreConfig::S3(s3), path_prefix?))
 }
 
+/// Keys, a profile, or nothing. Half of the keys is a mistake that must not end with somebody else's
+/// rights, and of two answers one would be ignored in silence.
+fn identity(section: &Section<'_>) -> Option<Identity> {
+    let access_key_id = section.optional("access_key_id", not_empty);
+    let secret = |key| section.optional_secret(key, |text| not_empty(text).map(Secret::new));
+    let secret_access_key = secret("secret_access_key");
+    let session_token = secret("session_token");
+    let profile = section.optional("profile", not_empty);
+    let keys = ["access_key_id", "secret_access_key", "session_token"];
+    let given = keys.into_iter().find(|key| section.has(key));
+    if let (Some(given), true) = (given, section.has("profile")) {
+        let message = format!("stands beside {given}; only one of the two can say who we are");
+        section.problem("profile", message);
+        return None;
+    }
+    if let Some(given) = given {
+        let missing = keys[..2].iter().filter(|key| !section.has(key));
+        for key in missing {
+            section.problem(key, format!("is missing: {given} is of no use without it"));
+        }
+        return Some(Identity::Keys(Keys {
+            access_key_id: access_key_id??,
+            secret_access_key: secret_access_key??,
+            session_token: session_token?,
+        }));
+    }
+    Some(profile?.map_or(Identity::Found, Identity::Profile))
+}
+
 fn directory(section: &Section<'_>) -> Option<(StoreConfig, RemotePrefix)> {
-    let path = section.required("path", |text| {
-        let path = PathBuf::from(text);
-        if path.is_absolute() { Ok(path) } else { Err("is not an absolute path") }
-    });
+    let path = section.required("path", absolute_path);
     let path_prefix = path_prefix(section);
     Some((StoreConfig::Directory(path?), path_prefix?))
 }
@@ -94,6 +131,11 @@ fn endpoint(text: &str) -> Result<Option<String>, String> {
                   nothing for Amazon S3"
             .into()),
     }
+}
+
+fn absolute_path(text: &str) -> Result<PathBuf, &'static str> {
+    let path = PathBuf::from(text);
+    if path.is_absolute() { Ok(path) } else { Err("is not an absolute path") }
 }
 
 fn not_empty(text: &str) -> Result<String, &'static str> {

@@ -1,6 +1,7 @@
 //! The specification of `server.yaml`.
 
 use super::*;
+use crate::server::store::s3::{Identity, Keys};
 use std::time::Duration;
 
 const DOCUMENT: &str = r#"
@@ -57,8 +58,11 @@ fn the_design_documents_own_file_is_read() {
     assert_eq!(config.limits, Limits::default());
     let StoreConfig::S3(s3) = &config.store else { panic!("{config:?}") };
     assert_eq!((s3.endpoint.as_deref(), s3.region.as_str()), (None, "us-east-1"));
-    assert_eq!(s3.access_key_id, "value-of-S3_ACCESS_KEY_ID");
-    assert_eq!(s3.secret_access_key.expose(), "value-of-S3_SECRET_ACCESS_KEY");
+    assert_eq!((s3.force_path_style, &s3.ca_file), (None, &None));
+    let Identity::Keys(keys) = &s3.identity else { panic!("{config:?}") };
+    assert_eq!(keys.access_key_id, "value-of-S3_ACCESS_KEY_ID");
+    assert_eq!(keys.secret_access_key.expose(), "value-of-S3_SECRET_ACCESS_KEY");
+    assert_eq!(keys.session_token, None);
     assert_eq!(config.path_prefix.to_string(), "backups/");
     let [prod, staging] = &config.clients[..] else { panic!("{config:?}") };
     assert_eq!((prod.name.as_str(), prod.max_file_size), ("webapp-prod", 100 * MB));
@@ -173,6 +177,90 @@ fn proxies_are_trusted_one_or_several_and_none_by_default() {
 fn a_client_can_be_kept_from_reading_its_files_back() {
     let text = with("server: {}\n").replace("name: a,", "name: a, allow_download: false,");
     assert!(!read(&text).unwrap().clients[0].allow_download);
+}
+
+/// A whole file whose store is a bucket, with `rest` beside the least that is needed.
+fn bucket(rest: &str) -> String {
+    let s3 = format!("s3: {{region: r, bucket: b{rest}}}");
+    with("server: {}\n").replace("directory: {path: /x}", &s3)
+}
+
+#[track_caller]
+fn s3(rest: &str) -> S3 {
+    let StoreConfig::S3(s3) = read(&bucket(rest)).unwrap().store else { panic!("{rest}") };
+    s3
+}
+
+#[test]
+fn the_way_to_a_bucket_can_be_said_and_has_defaults() {
+    for (text, style) in [
+        ("", None),
+        (", force_path_style: true", Some(true)),
+        (", force_path_style: false", Some(false)),
+    ] {
+        assert_eq!(s3(text).force_path_style, style, "{text}");
+    }
+    let file = s3(", endpoint: 'https://h', ca_file: /etc/s3up/ca.pem").ca_file;
+    assert_eq!(file, Some("/etc/s3up/ca.pem".into()));
+    for (rest, problem) in [
+        (", ca_file: ca.pem", "ca_file: \"ca.pem\": is not an absolute path"),
+        (
+            ", endpoint: 'http://h', ca_file: /ca.pem",
+            "ca_file: has no use without TLS, and s3.endpoint begins with http://",
+        ),
+        (", force_path_style: 1", "force_path_style: \"1\": is neither true nor false"),
+    ] {
+        check(&bucket(rest), &format!("server.yaml:1: s3.{problem}"));
+    }
+}
+
+#[test]
+fn who_we_are_is_said_by_keys_or_by_a_profile_or_found_and_never_by_half_a_key() {
+    let keys = |session_token: Option<&str>| {
+        Identity::Keys(Keys {
+            access_key_id: "a".into(),
+            secret_access_key: Secret::new("s"),
+            session_token: session_token.map(Secret::new),
+        })
+    };
+    let [id, secret, token] =
+        [", access_key_id: a", ", secret_access_key: s", ", session_token: t"];
+    assert_eq!(s3("").identity, Identity::Found);
+    assert_eq!(s3(", profile: backups").identity, Identity::Profile("backups".into()));
+    assert_eq!(s3(&format!("{id}{secret}")).identity, keys(None));
+    assert_eq!(s3(&format!("{id}{secret}{token}")).identity, keys(Some("t")));
+    for (rest, problems) in [
+        (
+            id.to_owned(),
+            vec!["secret_access_key: is missing: access_key_id is of no use without it"],
+        ),
+        (
+            secret.to_owned(),
+            vec!["access_key_id: is missing: secret_access_key is of no use without it"],
+        ),
+        (
+            token.to_owned(),
+            vec![
+                "access_key_id: is missing: session_token is of no use without it",
+                "secret_access_key: is missing: session_token is of no use without it",
+            ],
+        ),
+        (
+            format!("{id}{secret}, profile: p"),
+            vec!["profile: stands beside access_key_id; only one of the two can say who we are"],
+        ),
+        (", session_token: [t, u]".into(), vec!["session_token: must be one text, not a list"]),
+        (", profile: ''".into(), vec!["profile: \"\": is empty"]),
+    ] {
+        let text = bucket(&rest);
+        let shown = read(&text).map(|_| ()).unwrap_err();
+        for problem in problems {
+            assert!(shown.contains(&format!("server.yaml:1: s3.{problem}")), "{shown}\n{text}");
+        }
+    }
+    let shown =
+        format!("{:?}", s3(&format!("{id}, secret_access_key: hidden-1, session_token: hidden-2")));
+    assert!(!shown.contains("hidden"), "{shown}");
 }
 
 #[test]

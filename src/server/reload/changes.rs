@@ -4,6 +4,7 @@
 
 use crate::server::config::{Client, Config, Limits, S3, Server, StoreConfig};
 use crate::server::key::ClientName;
+use crate::server::store::s3::{Identity, Keys};
 use std::fmt;
 
 /// How one list of clients becomes another.
@@ -96,14 +97,7 @@ fn of_server(differing: &mut Differing, old: &Server, new: &Server) {
 
 fn of_store(differing: &mut Differing, old: &StoreConfig, new: &StoreConfig) {
     match (old, new) {
-        (StoreConfig::S3(old), StoreConfig::S3(new)) => {
-            let S3 { endpoint, region, bucket, access_key_id, secret_access_key } = old;
-            differing.note("s3.endpoint", endpoint != &new.endpoint);
-            differing.note("s3.region", region != &new.region);
-            differing.note("s3.bucket", bucket != &new.bucket);
-            differing.note("s3.access_key_id", access_key_id != &new.access_key_id);
-            differing.note("s3.secret_access_key", secret_access_key != &new.secret_access_key);
-        }
+        (StoreConfig::S3(old), StoreConfig::S3(new)) => of_s3(differing, old, new),
         (StoreConfig::Directory(old), StoreConfig::Directory(new)) => {
             differing.note("directory.path", old != new);
         }
@@ -111,6 +105,25 @@ fn of_store(differing: &mut Differing, old: &StoreConfig, new: &StoreConfig) {
         | (StoreConfig::Directory(_), StoreConfig::S3(_)) => {
             differing.note("s3 or directory", true);
         }
+    }
+}
+
+fn of_s3(differing: &mut Differing, old: &S3, new: &S3) {
+    let S3 { endpoint, region, bucket, force_path_style, ca_file, identity } = old;
+    differing.note("s3.endpoint", endpoint != &new.endpoint);
+    differing.note("s3.region", region != &new.region);
+    differing.note("s3.bucket", bucket != &new.bucket);
+    differing.note("s3.force_path_style", force_path_style != &new.force_path_style);
+    differing.note("s3.ca_file", ca_file != &new.ca_file);
+    match (identity, &new.identity) {
+        (Identity::Keys(old), Identity::Keys(new)) => {
+            let Keys { access_key_id, secret_access_key, session_token } = old;
+            differing.note("s3.access_key_id", access_key_id != &new.access_key_id);
+            differing.note("s3.secret_access_key", secret_access_key != &new.secret_access_key);
+            differing.note("s3.session_token", session_token != &new.session_token);
+        }
+        (Identity::Keys(_), _) | (_, Identity::Keys(_)) => differing.note("s3.access_key_id", true),
+        (old, new) => differing.note("s3.profile", old != new),
     }
 }
 
@@ -214,7 +227,15 @@ mod tests {
         check(S3, "region: a", "region: a, endpoint: 'https://a'", &["s3.endpoint"]);
         check(S3, "region: a", "region: a, path_prefix: b", &["s3.path_prefix"]);
         check(S3, "bucket: a", "bucket: b", &["s3.bucket"]);
+        check(S3, "bucket: a", "bucket: a, force_path_style: true", &["s3.force_path_style"]);
+        check(S3, "bucket: a", "bucket: a, ca_file: /ca", &["s3.ca_file"]);
         check(S3, "key_id: a", "key_id: b", &["s3.access_key_id"]);
+        check(S3, "access_key: a", "access_key: a, session_token: b", &["s3.session_token"]);
+        let keys = "access_key_id: a, secret_access_key: a";
+        check(S3, keys, "profile: a", &["s3.access_key_id"]);
+        check(S3, &format!(", {keys}"), "", &["s3.access_key_id"]);
+        check(&S3.replace(keys, "profile: a"), "profile: a", "profile: b", &["s3.profile"]);
+        check(&S3.replace(keys, "profile: a"), ", profile: a", "", &["s3.profile"]);
         check(S3, "access_key: a", "access_key: b", &["s3.secret_access_key"]);
         let limits = "connections connections_per_peer head_seconds idle_seconds stall_seconds \
                       min_bytes_per_second";

@@ -1,21 +1,30 @@
 //! An S3 bucket as an object store.
 //!
-//! Runs on the worker threads, and begins one for each part that is sent. It owns the credentials and
-//! one agent with kept-alive connections.
+//! Runs on the worker threads, and begins one for each part that is sent. It owns one agent with
+//! kept-alive connections.
 //! It must not open a connection for every request, follow a redirect, believe a status without its
 //! document where S3 says so late, or show a secret in an error or a `Debug`.
 //!
 //! The `s3` crate knows regions, signs requests and names the documents; the requests themselves go
 //! over `ureq`, because the crate's own opens a new connection each and needs seven times the CPU.
-//! `place` says where the bucket is, `call` what is asked, `request` signs, sends and tries again,
-//! `answer` judges, `multipart` holds an upload in parts.
+//! `place` says where the bucket is, `proxy` and `agent` how to get there, `credentials` who we are;
+//! `call` says what is asked, `request` signs, sends and tries again, `answer` judges, `multipart`
+//! holds an upload in parts.
 
+mod agent;
 mod answer;
 mod call;
 mod checksum;
+mod content_type;
+mod credentials;
+mod environment;
 mod multipart;
 mod place;
+mod proxy;
 mod request;
+
+pub use self::credentials::{Identity, Keys};
+pub use self::environment::Environment;
 
 use self::call::{Call, Retry};
 use self::checksum::Checksum;
@@ -31,16 +40,16 @@ use crate::digest::Digest;
 use crate::exact::ExactReader;
 use crate::limits::http::{CONNECT, STALL};
 use crate::limits::s3::{ANSWER, RETRY_FOR};
-use crate::secret::Secret;
 use crate::server::key::ObjectKey;
 use crate::threads::Stop;
 use http::header::{CONTENT_TYPE, RANGE};
 use http::{HeaderMap, HeaderValue, Method, Response};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use ureq::Body;
 
-/// Where the bucket is and who we are there.
+/// Where the bucket is, how it is reached and who we are there.
 #[derive(Clone, Debug)]
 pub struct S3Settings {
     /// URL of the S3 server; `None` for AWS.
@@ -49,12 +58,14 @@ pub struct S3Settings {
     pub region: String,
     /// Name of the bucket.
     pub bucket: String,
-    /// Name of the key.
-    pub access_key_id: String,
-    /// The key.
-    pub secret_access_key: Secret,
-    /// The token that belongs to a temporary key.
-    pub session_token: Option<Secret>,
+    /// Whether the bucket is named in the path or in the host's name; `None`: as is usual there.
+    pub force_path_style: Option<bool>,
+    /// PEM file with the only CAs that are trusted; `None` for Mozilla's.
+    pub ca_file: Option<PathBuf>,
+    /// Who we are.
+    pub identity: Identity,
+    /// Where proxies are named, and credentials looked for.
+    pub environment: Environment,
     /// How long to wait.
     pub deadlines: Deadlines,
 }
@@ -93,16 +104,21 @@ impl S3Store {
     /// raised, what fails is not tried again.
     pub fn new(settings: S3Settings, stop: Stop) -> Result<Self, StoreError> {
         let endpoint = settings.endpoint.as_deref();
-        let place = Place::new(endpoint, &settings.region, &settings.bucket);
+        let style = settings.force_path_style;
+        let place = Place::new(endpoint, &settings.region, &settings.bucket, style);
         let place = place.map_err(|error| StoreError {
             kind: StoreErrorKind::Refused,
             operation: "use",
             subject: settings.bucket.clone(),
             cause: error.to_string(),
-            hint: Some("check s3.bucket, s3.region and s3.endpoint"),
+            hint: Some("check s3.bucket, s3.region, s3.endpoint and s3.force_path_style"),
         })?;
-        let description = format!("S3 bucket {} at {}", settings.bucket, place.host);
-        let requests = Arc::new(Requests::new(settings, place, stop));
+        let way = agent::prepare(&settings, &place.url(None, &[]))?;
+        let mut description = format!("S3 bucket {} at {}", settings.bucket, place.host);
+        if let Some(proxy) = way.proxy {
+            description += &format!(", by the proxy {} ({})", proxy.shown, proxy.variable);
+        }
+        let requests = Arc::new(Requests::new(settings, place, way.agent, stop));
         Ok(Self { requests, crew: Crew::default(), description })
     }
 }
@@ -233,16 +249,16 @@ fn put(
     // The caller has hashed the bytes already; the store compares them with this digest, so a wrong
     // one cannot pass.
     let digest = metadata.sha256.unwrap_or_else(|| Digest::of(content));
-    let mut headers = metadata_headers(&Metadata { sha256: Some(digest), ..*metadata });
+    let mut headers = metadata_headers(key, &Metadata { sha256: Some(digest), ..*metadata });
     headers.extend(Checksum::Sha256(digest).header());
     let call = Call { headers, ..Call::write("put", Method::PUT, key, content, digest) };
     requests.send(&call).map(drop)
 }
 
 /// The headers that store an object's metadata and type beside it.
-fn metadata_headers(metadata: &Metadata) -> HeaderMap {
+fn metadata_headers(key: &str, metadata: &Metadata) -> HeaderMap {
     let mut headers = HeaderMap::new();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type::of(key)));
     // Digits and dots are always fit for a header.
     let fit = |text: String| HeaderValue::from_str(&text).ok();
     if let Some(value) = metadata.sha256.and_then(|sha256| fit(sha256.to_string())) {

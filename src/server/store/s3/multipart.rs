@@ -58,7 +58,7 @@ impl Upload {
         key: &str,
         metadata: &Metadata,
     ) -> Result<Self, StoreError> {
-        let mut headers = metadata_headers(metadata);
+        let mut headers = metadata_headers(key, metadata);
         headers.extend(Checksum::announcement(requests.parts_signing_needed()));
         let empty = Digest::of(b"");
         // Arriving twice it begins two uploads. The one that nobody knows of is swept away later.

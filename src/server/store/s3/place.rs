@@ -1,7 +1,7 @@
 //! Where the bucket is: from region, endpoint and names to the URL of a request.
 //!
-//! Pure. AWS is reached by the bucket's own host name, everything else by path: that works for
-//! every S3 server, and without a name in the DNS for each bucket.
+//! Pure. Unless told otherwise, AWS is reached by the bucket's own host name, everything else by
+//! path: that works for every S3 server, and without a name in the DNS for each bucket.
 
 use s3::Region;
 use s3::signing::uri_encode;
@@ -24,6 +24,8 @@ pub(super) enum PlaceError {
     Bucket,
     #[error("the endpoint is not a URL such as https://s3.example.org or http://10.0.0.5:9000")]
     Endpoint,
+    #[error("the endpoint is an IP address, before which no bucket can be named")]
+    Address,
     #[error("the region is not known, and no endpoint is given")]
     Region,
     #[error("the region's name is not one: letters, digits and '-' are allowed")]
@@ -35,6 +37,7 @@ impl Place {
         endpoint: Option<&str>,
         region: &str,
         bucket: &str,
+        path_style: Option<bool>,
     ) -> Result<Self, PlaceError> {
         let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_');
         if bucket.is_empty() || !bucket.bytes().all(plain) || bucket.bytes().all(|b| b == b'.') {
@@ -43,26 +46,26 @@ impl Place {
         if region.is_empty() || !region.bytes().all(plain) {
             return Err(PlaceError::RegionName);
         }
-        let (region, base) = match endpoint {
+        let (region, endpoint, by_path) = match endpoint {
             Some(endpoint) => {
                 let endpoint = normal(endpoint).ok_or(PlaceError::Endpoint)?;
-                let base = format!("{endpoint}/{bucket}");
-                (Region::Custom { region: region.to_owned(), endpoint }, base)
+                let region =
+                    Region::Custom { region: region.to_owned(), endpoint: endpoint.clone() };
+                (region, endpoint, true)
             }
             None => {
                 let region: Region = region.parse().map_err(|_| PlaceError::Region)?;
                 if matches!(region, Region::Custom { .. }) {
                     return Err(PlaceError::Region);
                 }
-                let endpoint = region.endpoint();
+                let endpoint = format!("https://{}", region.endpoint());
                 // A certificate for `*.s3.amazonaws.com` does not cover a name with more dots.
-                let base = if bucket.contains('.') {
-                    format!("https://{endpoint}/{bucket}")
-                } else {
-                    format!("https://{bucket}.{endpoint}")
-                };
-                (region, base)
+                (region, endpoint, bucket.contains('.'))
             }
+        };
+        let base = match path_style.unwrap_or(by_path) {
+            true => format!("{endpoint}/{bucket}"),
+            false => before(&endpoint, bucket)?,
         };
         let host = host_of(&base).ok_or(PlaceError::Endpoint)?;
         Ok(Self { region, base, host })
@@ -107,6 +110,15 @@ fn normal(endpoint: &str) -> Option<String> {
     bare.then(|| url.as_str().trim_end_matches('/').to_owned())
 }
 
+/// The endpoint with the bucket's name before its host.
+fn before(endpoint: &str, bucket: &str) -> Result<String, PlaceError> {
+    let mut url = Url::parse(endpoint).map_err(|_| PlaceError::Endpoint)?;
+    let host = url.domain().ok_or(PlaceError::Address)?;
+    let host = format!("{bucket}.{host}");
+    url.set_host(Some(&host)).map_err(|_| PlaceError::Bucket)?;
+    Ok(url.as_str().trim_end_matches('/').to_owned())
+}
+
 /// Host and, unless it is the scheme's own, port.
 fn host_of(base: &str) -> Option<String> {
     let url = Url::parse(base).ok()?;
@@ -125,7 +137,18 @@ mod tests {
         bucket: &str,
         expected: Result<&str, PlaceError>,
     ) {
-        let place = Place::new(endpoint, region, bucket);
+        check_style(None, endpoint, region, bucket, expected);
+    }
+
+    #[track_caller]
+    fn check_style(
+        path_style: Option<bool>,
+        endpoint: Option<&str>,
+        region: &str,
+        bucket: &str,
+        expected: Result<&str, PlaceError>,
+    ) {
+        let place = Place::new(endpoint, region, bucket, path_style);
         let url = place.map(|place| format!("{} {}", place.host, place.url(Some("a"), &[])));
         assert_eq!(url, expected.map(str::to_owned));
     }
@@ -178,8 +201,31 @@ mod tests {
             // A name can mean any machine.
             (Some("http://localhost:9000"), false),
         ] {
-            let place = Place::new(endpoint, "eu-central-1", "bucket").unwrap();
+            let place = Place::new(endpoint, "eu-central-1", "bucket", None).unwrap();
             assert_eq!(place.is_safe(), safe, "{endpoint:?}");
+        }
+    }
+
+    #[test]
+    fn where_the_bucket_is_named_can_be_said_for_any_endpoint() {
+        let aws = "s3.eu-central-1.amazonaws.com";
+        let by_path = |bucket| format!("{aws} https://{aws}/{bucket}/a");
+        let by_host = |bucket| format!("{bucket}.{aws} https://{bucket}.{aws}/a");
+        for bucket in ["bucket", "with.dots"] {
+            for (path_style, expected) in [(true, by_path(bucket)), (false, by_host(bucket))] {
+                check_style(Some(path_style), None, "eu-central-1", bucket, Ok(&expected));
+            }
+        }
+        for (path_style, endpoint, expected) in [
+            (true, "https://h", "h https://h/b/a"),
+            (false, "https://h", "b.h https://b.h/a"),
+            (false, "http://h:9000/", "b.h:9000 http://b.h:9000/a"),
+            (false, "https://h/storage/s3/", "b.h https://b.h/storage/s3/a"),
+        ] {
+            check_style(Some(path_style), Some(endpoint), "x", "b", Ok(expected));
+        }
+        for address in ["http://127.0.0.1:9000", "https://[::1]"] {
+            check_style(Some(false), Some(address), "x", "b", Err(PlaceError::Address));
         }
     }
 
@@ -200,7 +246,7 @@ mod tests {
 
     #[test]
     fn every_byte_of_a_key_survives_the_url() {
-        let place = Place::new(Some("http://h"), "x", "b").unwrap();
+        let place = Place::new(Some("http://h"), "x", "b", None).unwrap();
         for (key, url) in [
             ("a/b c", "http://h/b/a/b%20c"),
             ("ü+%#?&=", "http://h/b/%C3%BC%2B%25%23%3F%26%3D"),

@@ -2,20 +2,20 @@
 //! fail may pass, answered or failed.
 //!
 //! Runs on the worker threads and on those that send parts, which share the agent's pool of
-//! connections. It owns the credentials. It must not decide what an answer means for an object, and
-//! must not let a secret into an error: errors name the operation and the key.
+//! connections. It must not decide what an answer means for an object, and must not let a secret
+//! into an error: errors name the operation and the key.
 
+use super::agent;
 use super::answer::{self, Failure, plain};
 use super::call::{Call, Signing, Wait};
+use super::credentials::{Keys, Provider};
 use super::place::Place;
 use super::{Deadlines, S3Settings};
 use crate::backoff;
 use crate::clock;
-use crate::limits::http::{CONTINUE, IDLE};
+use crate::limits::http::IDLE;
 use crate::limits::s3::{COMPLETION_FACTOR, RETRY_PAUSE_FIRST, RETRY_PAUSE_MAX};
-use crate::limits::{EXPECT_CONTINUE_BYTES, S3_ANSWER_BYTES_MAX, S3_IDLE_CONNECTIONS_MAX};
-use crate::names::Names;
-use crate::secret::Secret;
+use crate::limits::{EXPECT_CONTINUE_BYTES, S3_ANSWER_BYTES_MAX};
 use crate::server::store::{StoreError, StoreErrorKind};
 use crate::threads::Stop;
 use hmac::Mac;
@@ -25,7 +25,6 @@ use s3::signing;
 use std::io::{self, Read};
 use std::time::Duration;
 use time::OffsetDateTime;
-use ureq::unversioned::transport::DefaultConnector;
 use ureq::{Agent, Body};
 use url::Url;
 
@@ -44,40 +43,19 @@ pub(super) struct Requests {
     agent: Agent,
     place: Place,
     bucket: String,
-    access_key_id: String,
-    secret_access_key: Secret,
-    session_token: Option<Secret>,
+    credentials: Provider,
     deadlines: Deadlines,
     stop: Stop,
 }
 
 impl Requests {
-    pub(super) fn new(settings: S3Settings, place: Place, stop: Stop) -> Self {
-        let deadlines = settings.deadlines;
-        let config = Agent::config_builder()
-            .http_status_as_error(false)
-            // A redirect means that region or endpoint is wrong, and a signature is for one host.
-            .max_redirects(0)
-            .max_redirects_will_error(false)
-            .proxy(None)
-            .user_agent(concat!("s3up-server/", env!("CARGO_PKG_VERSION")))
-            .max_idle_connections(S3_IDLE_CONNECTIONS_MAX)
-            .max_idle_connections_per_host(S3_IDLE_CONNECTIONS_MAX)
-            .max_idle_age(IDLE)
-            .timeout_resolve(Some(deadlines.connect))
-            .timeout_connect(Some(deadlines.connect))
-            .timeout_await_100(Some(CONTINUE.min(deadlines.stall)))
-            .timeout_per_write(Some(deadlines.stall))
-            .timeout_send_body(Some(deadlines.answer))
-            .build();
+    pub(super) fn new(settings: S3Settings, place: Place, agent: Agent, stop: Stop) -> Self {
         Self {
-            agent: Agent::with_parts(config, DefaultConnector::default(), Names::default()),
+            agent,
             place,
             bucket: settings.bucket,
-            access_key_id: settings.access_key_id,
-            secret_access_key: settings.secret_access_key,
-            session_token: settings.session_token,
-            deadlines,
+            credentials: Provider::new(settings.identity, settings.environment),
+            deadlines: settings.deadlines,
             stop,
         }
     }
@@ -146,15 +124,9 @@ impl Requests {
         idle: Duration,
     ) -> Result<Result<Response<Body>, ureq::Error>, Failure> {
         let url = self.place.url(call.key, call.query);
-        let headers = self.signed(call, &url).map_err(|cause| Failure {
-            error: StoreError {
-                kind: StoreErrorKind::Refused,
-                operation: call.operation,
-                subject: self.subject(call),
-                cause: cause.to_owned(),
-                hint: Some(HINT_SETTINGS),
-            },
-            passing: false,
+        let headers = self.signed(call, &url).map_err(|error| Failure {
+            passing: error.kind == StoreErrorKind::Unavailable,
+            error,
         })?;
         let mut request = Request::new(call.body);
         *request.method_mut() = call.method.clone();
@@ -186,8 +158,24 @@ impl Requests {
         Ok(self.agent.run(request.build()))
     }
 
-    /// The headers of a call, with its signature.
-    fn signed(&self, call: &Call<'_>, url: &str) -> Result<HeaderMap, &'static str> {
+    /// The headers of a call, with its signature by the credentials of the moment.
+    fn signed(&self, call: &Call<'_>, url: &str) -> Result<HeaderMap, StoreError> {
+        let unfit = |kind, cause, hint| StoreError {
+            kind,
+            operation: call.operation,
+            subject: self.subject(call),
+            cause,
+            hint: Some(hint),
+        };
+        let keys = self
+            .credentials
+            .current()
+            .map_err(|error| unfit(error.kind, error.cause, error.hint))?;
+        self.sign(call, url, &keys)
+            .map_err(|cause| unfit(StoreErrorKind::Refused, cause.to_owned(), HINT_SETTINGS))
+    }
+
+    fn sign(&self, call: &Call<'_>, url: &str, keys: &Keys) -> Result<HeaderMap, &'static str> {
         let url = Url::parse(url).map_err(|_| "the URL is not one")?;
         let now = OffsetDateTime::from_unix_timestamp(clock::unix_seconds())
             .map_err(|_| "the clock stands where no signature can be made")?;
@@ -200,13 +188,13 @@ impl Requests {
         headers.insert(HOST, value(&self.place.host)?);
         headers.insert(X_AMZ_DATE, value(&amz_date(now))?);
         headers.insert(X_AMZ_CONTENT_SHA256, value(&sha256)?);
-        if let Some(token) = &self.session_token {
+        if let Some(token) = &keys.session_token {
             let mut token = HeaderValue::from_str(token.expose())
                 .map_err(|_| "the session token has characters that a header cannot have")?;
             token.set_sensitive(true);
             headers.insert(X_AMZ_SECURITY_TOKEN, token);
         }
-        let signature = self.signature(call, &url, &headers, &sha256, now);
+        let signature = self.signature(call, &url, &headers, &sha256, now, keys);
         let authorization = signature.map_err(|_| "the request cannot be signed")?;
         let mut authorization = HeaderValue::from_str(&authorization)
             .map_err(|_| "the access key has characters that a header cannot have")?;
@@ -228,16 +216,17 @@ impl Requests {
         headers: &HeaderMap,
         sha256: &str,
         now: OffsetDateTime,
+        keys: &Keys,
     ) -> Result<String, s3::error::S3Error> {
         let region = &self.place.region;
         let request = signing::canonical_request(call.method.as_str(), url, headers, sha256)?;
         let text = signing::string_to_sign(&now, region, &request)?;
-        let key = signing::signing_key(&now, self.secret_access_key.expose(), region, "s3")?;
+        let key = signing::signing_key(&now, keys.secret_access_key.expose(), region, "s3")?;
         let mut mac = signing::HmacSha256::new_from_slice(&key)?;
         mac.update(text.as_bytes());
         let signature = hex::encode(mac.finalize().into_bytes());
         let names = signing::signed_header_string(headers);
-        signing::authorization_header(&self.access_key_id, &now, region, &names, &signature)
+        signing::authorization_header(&keys.access_key_id, &now, region, &names, &signature)
     }
 
     /// The failure that an unexpected answer stands for. Takes the answer's body in, up to a bound.
@@ -287,7 +276,7 @@ impl Requests {
             operation: call.operation,
             subject: self.subject(call),
             cause: plain(&error.to_string()),
-            hint: hint(error),
+            hint: agent::hint(error),
         };
         Failure { error, passing: true }
     }
@@ -304,18 +293,4 @@ fn was_closed(error: &ureq::Error) -> bool {
     use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
     let ureq::Error::Io(error) = error else { return false };
     matches!(error.kind(), BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof)
-}
-
-/// What the operator can do about a request that got no answer.
-fn hint(error: &ureq::Error) -> Option<&'static str> {
-    match error {
-        ureq::Error::HostNotFound => Some("the name is not known: check s3.endpoint and the DNS"),
-        ureq::Error::Io(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
-            Some("nothing listens there: check s3.endpoint")
-        }
-        ureq::Error::Rustls(_) | ureq::Error::Tls(_) => {
-            Some("the TLS handshake failed: check s3.endpoint and the store's certificate")
-        }
-        _ => None,
-    }
 }
