@@ -174,7 +174,7 @@ fn open_store(config: &StoreConfig) -> Result<Box<dyn ObjectStore>, StoreError> 
             access_key_id: s3.access_key_id.clone(),
             secret_access_key: s3.secret_access_key.clone(),
             session_token: None,
-            deadlines: Deadlines::default(),
+            deadlines: Deadlines { connect: s3.connect, stall: s3.stall, answer: s3.answer },
         })?),
     })
 }

@@ -3,9 +3,18 @@
 //! Pure, as the whole configuration is.
 
 use crate::config::Section;
+use crate::limits::http::{ANSWER, CONNECT, STALL};
 use crate::remote_path::{PathError, RemotePrefix};
 use crate::secret::Secret;
 use std::path::PathBuf;
+use std::time::Duration;
+
+/// Longest `connect_seconds`: a store that takes a minute to accept a connection is not there.
+const CONNECT_SECONDS_MAX: u64 = 60;
+
+/// Longest `stall_seconds` and `answer_seconds`: clients, and the server's own door, give a request up
+/// when it has not been answered for so long.
+const ANSWER_SECONDS_MAX: u64 = ANSWER.as_secs();
 
 /// Where files go.
 #[derive(Clone, Debug)]
@@ -29,6 +38,12 @@ pub struct S3 {
     pub access_key_id: String,
     /// The secret half.
     pub secret_access_key: Secret,
+    /// How long to wait for its name, and for a connection to it.
+    pub connect: Duration,
+    /// How long it may neither take a byte of a request nor send one of an object.
+    pub stall: Duration,
+    /// How long it may take to be sent a body, and again to acknowledge it.
+    pub answer: Duration,
 }
 
 /// The store, and what every key in it begins with.
@@ -55,12 +70,21 @@ fn s3(section: &Section<'_>) -> Option<(StoreConfig, RemotePrefix)> {
     let access_key_id = section.required("access_key_id", not_empty);
     let secret_access_key =
         section.secret("secret_access_key", |text| not_empty(text).map(Secret::new));
+    let seconds = |key, default: Duration, most| {
+        section.integer(key, Some(default.as_secs()), 1..=most).map(Duration::from_secs)
+    };
+    let connect = seconds("connect_seconds", CONNECT, CONNECT_SECONDS_MAX);
+    let stall = seconds("stall_seconds", STALL, ANSWER_SECONDS_MAX);
+    let answer = seconds("answer_seconds", ANSWER, ANSWER_SECONDS_MAX);
     let s3 = S3 {
         endpoint: endpoint?.flatten(),
         region: region?,
         bucket: bucket?,
         access_key_id: access_key_id?,
         secret_access_key: secret_access_key?,
+        connect: connect?,
+        stall: stall?,
+        answer: answer?,
     };
     Some((StoreConfig::S3(s3), path_prefix?))
 }

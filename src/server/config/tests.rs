@@ -124,6 +124,31 @@ fn every_limit_can_be_set_and_keeps_its_default_otherwise() {
 }
 
 #[test]
+fn the_waits_for_s3_can_be_set_and_keep_their_defaults_otherwise() {
+    let with = |set: &str| {
+        format!(
+            "server: {{}}\nclients: [{{name: a, api_key: 0123456789abcdef}}]\ns3:\n  region: x\n  \
+             bucket: b\n  access_key_id: i\n  secret_access_key: k\n{set}"
+        )
+    };
+    for (set, expected) in [
+        ("", [10, 30, 300]),
+        ("  connect_seconds: 60\n  stall_seconds: 300\n  answer_seconds: 1\n", [60, 300, 1]),
+        ("  stall_seconds: 5\n", [10, 5, 300]),
+    ] {
+        let StoreConfig::S3(s3) = read(&with(set)).unwrap().store else { panic!("{set}") };
+        let waits = [s3.connect, s3.stall, s3.answer];
+        assert_eq!(waits, expected.map(Duration::from_secs), "{set}");
+    }
+    check(
+        &with("  connect_seconds: 61\n  stall_seconds: 301\n  answer_seconds: 0\n"),
+        "server.yaml:8: s3.connect_seconds: \"61\": is not a whole number from 1 to 60\n\
+         server.yaml:9: s3.stall_seconds: \"301\": is not a whole number from 1 to 300\n\
+         server.yaml:10: s3.answer_seconds: \"0\": is not a whole number from 1 to 300",
+    );
+}
+
+#[test]
 fn proxies_are_trusted_one_or_several_and_none_by_default() {
     for (proxies, trusted, others) in [
         ("", "", "127.0.0.1 ::1 10.0.0.1"),

@@ -97,12 +97,24 @@ fn of_server(differing: &mut Differing, old: &Server, new: &Server) {
 fn of_store(differing: &mut Differing, old: &StoreConfig, new: &StoreConfig) {
     match (old, new) {
         (StoreConfig::S3(old), StoreConfig::S3(new)) => {
-            let S3 { endpoint, region, bucket, access_key_id, secret_access_key } = old;
+            let S3 {
+                endpoint,
+                region,
+                bucket,
+                access_key_id,
+                secret_access_key,
+                connect,
+                stall,
+                answer,
+            } = old;
             differing.note("s3.endpoint", endpoint != &new.endpoint);
             differing.note("s3.region", region != &new.region);
             differing.note("s3.bucket", bucket != &new.bucket);
             differing.note("s3.access_key_id", access_key_id != &new.access_key_id);
             differing.note("s3.secret_access_key", secret_access_key != &new.secret_access_key);
+            differing.note("s3.connect_seconds", connect != &new.connect);
+            differing.note("s3.stall_seconds", stall != &new.stall);
+            differing.note("s3.answer_seconds", answer != &new.answer);
         }
         (StoreConfig::Directory(old), StoreConfig::Directory(new)) => {
             differing.note("directory.path", old != new);
@@ -214,6 +226,10 @@ mod tests {
         check(S3, "bucket: a", "bucket: b", &["s3.bucket"]);
         check(S3, "key_id: a", "key_id: b", &["s3.access_key_id"]);
         check(S3, "access_key: a", "access_key: b", &["s3.secret_access_key"]);
+        for key in ["s3.connect_seconds", "s3.stall_seconds", "s3.answer_seconds"] {
+            let region = format!("region: a, {}: 8", key.trim_start_matches("s3."));
+            check(S3, "region: a", &region, &[key]);
+        }
         let limits = "connections connections_per_peer head_seconds idle_seconds stall_seconds \
                       min_bytes_per_second";
         for key in limits.split(' ') {
