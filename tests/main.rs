@@ -41,6 +41,7 @@ mod pair_start;
 mod pair_tls;
 mod programs;
 mod programs_config;
+mod s3_faults;
 mod server_reload;
 mod store_contract;
 mod store_directory;
