@@ -100,6 +100,10 @@ pub const S3_IDLE_CONNECTIONS_MAX: usize = 64;
 /// Buffer for moving file bytes, in bytes.
 pub const COPY_BUFFER_BYTES: usize = 128 * 1024;
 
+/// So much of a download is read from the store before its answer begins, in bytes: more than what
+/// `tiny_http` holds back together with a head, so that whatever breaks off later breaks a connection.
+pub const DOWNLOAD_FIRST_BYTES: u64 = 16 * 1024;
+
 /// Uploads larger than this ask first (`Expect: 100-continue`), in bytes: an early refusal then
 /// arrives before the body is sent instead of being lost with it.
 pub const EXPECT_CONTINUE_BYTES: u64 = 256 * 1024;

@@ -41,6 +41,8 @@ mod pair_start;
 mod pair_tls;
 mod programs;
 mod programs_config;
+mod s3_fault_downloads;
+mod s3_fault_schedule;
 mod s3_faults;
 mod server_reload;
 mod store_contract;

@@ -9,7 +9,7 @@ use super::fault_exchange::{Exchange, Then};
 use super::s3_message::{Asked, S3Answer, Stage};
 use super::server::free_port;
 use super::waiting::{DEADLINE, eventually};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -42,6 +42,8 @@ struct State {
     most_in_flight: usize,
     /// Key of each upload in parts that S3 has begun and not ended, by its id.
     begun: BTreeMap<String, String>,
+    /// Keys of those of them that nobody could give up for a time.
+    cut_off: BTreeSet<String>,
     /// Keys of the objects that S3 has stored, once for each time.
     stored: Vec<String>,
 }
@@ -91,6 +93,11 @@ impl FaultProxy {
         let state = self.shared.lock();
         let fired = state.fired.iter().filter(|(hit, ..)| hit == key);
         fired.map(|(_, stage, fault)| (*stage, fault.clone())).collect()
+    }
+
+    /// Whether nobody listened at some time while S3 had an upload in parts of this key.
+    pub(crate) fn was_cut_off(&self, key: &str) -> bool {
+        self.shared.lock().cut_off.contains(key)
     }
 
     /// How often S3 has stored an object under this key.
@@ -165,7 +172,9 @@ impl Shared {
         if let Some(listener) = state.listener.take() {
             rustix::net::shutdown(&*listener, rustix::net::Shutdown::Both).unwrap();
         }
-        for connection in state.connections.values() {
+        let State { begun, cut_off, connections, .. } = &mut *state;
+        cut_off.extend(begun.values().cloned());
+        for connection in connections.values() {
             // It may be broken already.
             let _ = connection.shutdown(Shutdown::Both);
         }
@@ -219,6 +228,9 @@ impl Shared {
                 let (_, rest) = text.split_once("<UploadId>").unwrap();
                 let (id, _) = rest.split_once('<').unwrap();
                 state.begun.insert(id.to_owned(), asked.key.clone());
+                if state.listener.is_none() {
+                    state.cut_off.insert(asked.key.clone());
+                }
             }
             (Stage::Complete, 200) if text.contains("<CompleteMultipartUploadResult") => {
                 state.begun.remove(upload);
