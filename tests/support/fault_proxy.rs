@@ -9,7 +9,7 @@ use super::fault_exchange::{Exchange, Then};
 use super::s3_message::{Asked, S3Answer, Stage};
 use super::server::free_port;
 use super::waiting::{DEADLINE, eventually};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -32,6 +32,8 @@ struct Shared {
 struct State {
     /// Nothing: nobody listens.
     listener: Option<Arc<TcpListener>>,
+    /// How often it went away or came.
+    absences: usize,
     rules: Vec<Rule>,
     fired: Vec<(String, Stage, Fault)>,
     log: Vec<String>,
@@ -42,8 +44,6 @@ struct State {
     most_in_flight: usize,
     /// Key of each upload in parts that S3 has begun and not ended, by its id.
     begun: BTreeMap<String, String>,
-    /// Keys of those of them that nobody could give up for a time.
-    cut_off: BTreeSet<String>,
     /// Keys of the objects that S3 has stored, once for each time.
     stored: Vec<String>,
 }
@@ -83,7 +83,10 @@ impl FaultProxy {
             before.join().unwrap();
         }
         let listener = Arc::new(TcpListener::bind(("127.0.0.1", self.port)).unwrap());
-        self.shared.lock().listener = Some(Arc::clone(&listener));
+        let mut state = self.shared.lock();
+        state.listener = Some(Arc::clone(&listener));
+        state.absences += 1;
+        drop(state);
         let shared = Arc::clone(&self.shared);
         *acceptor = Some(begin("fault-proxy", move || shared.accept(&listener)));
     }
@@ -95,9 +98,9 @@ impl FaultProxy {
         fired.map(|(_, stage, fault)| (*stage, fault.clone())).collect()
     }
 
-    /// Whether nobody listened at some time while S3 had an upload in parts of this key.
-    pub(crate) fn was_cut_off(&self, key: &str) -> bool {
-        self.shared.lock().cut_off.contains(key)
+    /// Counts every time it went away or came; even as long as nobody listens.
+    pub(crate) fn absences(&self) -> usize {
+        self.shared.lock().absences
     }
 
     /// How often S3 has stored an object under this key.
@@ -105,9 +108,14 @@ impl FaultProxy {
         self.shared.lock().stored.iter().filter(|stored| *stored == key).count()
     }
 
-    /// Keys of the uploads in parts that S3 keeps, and nobody completes any more.
-    pub(crate) fn abandoned(&self) -> Vec<String> {
-        self.shared.lock().begun.values().cloned().collect()
+    /// How many uploads in parts S3 keeps under this key.
+    pub(crate) fn begun(&self, key: &str) -> usize {
+        self.shared.lock().begun.values().filter(|begun| *begun == key).count()
+    }
+
+    /// Whether S3 keeps any upload in parts.
+    pub(crate) fn keeps_uploads(&self) -> bool {
+        !self.shared.lock().begun.is_empty()
     }
 
     /// Checks that of the server's connections none stays that is not kept for the next request: there
@@ -170,11 +178,10 @@ impl Shared {
     fn go_away(&self) {
         let mut state = self.lock();
         if let Some(listener) = state.listener.take() {
+            state.absences += 1;
             rustix::net::shutdown(&*listener, rustix::net::Shutdown::Both).unwrap();
         }
-        let State { begun, cut_off, connections, .. } = &mut *state;
-        cut_off.extend(begun.values().cloned());
-        for connection in connections.values() {
+        for connection in state.connections.values() {
             // It may be broken already.
             let _ = connection.shutdown(Shutdown::Both);
         }
@@ -228,9 +235,6 @@ impl Shared {
                 let (_, rest) = text.split_once("<UploadId>").unwrap();
                 let (id, _) = rest.split_once('<').unwrap();
                 state.begun.insert(id.to_owned(), asked.key.clone());
-                if state.listener.is_none() {
-                    state.cut_off.insert(asked.key.clone());
-                }
             }
             (Stage::Complete, 200) if text.contains("<CompleteMultipartUploadResult") => {
                 state.begun.remove(upload);
