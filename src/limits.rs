@@ -100,6 +100,10 @@ pub const S3_IDLE_CONNECTIONS_MAX: usize = 64;
 /// Buffer for moving file bytes, in bytes.
 pub const COPY_BUFFER_BYTES: usize = 128 * 1024;
 
+/// So much of a download is read from the store before its answer begins, in bytes: more than what
+/// `tiny_http` holds back together with a head, so that whatever breaks off later breaks a connection.
+pub const DOWNLOAD_FIRST_BYTES: u64 = 16 * 1024;
+
 /// Uploads larger than this ask first (`Expect: 100-continue`), in bytes: an early refusal then
 /// arrives before the body is sent instead of being lost with it.
 pub const EXPECT_CONTINUE_BYTES: u64 = 256 * 1024;
@@ -219,9 +223,11 @@ pub mod s3 {
     /// From the last byte of a request to the head of its answer. The store has an object of a few
     /// MiB to write.
     pub const ANSWER: Duration = Duration::from_secs(60);
-    /// As long as [`ANSWER`] so many times, for completing an upload in parts: Amazon's documents
-    /// speak of several minutes. Less than a client waits for the server.
+    /// Completing an upload in parts may take so many times as long as an answer otherwise: Amazon's
+    /// documents speak of several minutes ...
     pub const COMPLETION_FACTOR: u32 = 4;
+    /// ... up to this. A client waits longer for the server.
+    pub const COMPLETION_MAX: Duration = Duration::from_secs(280);
     /// A request that failed for a reason that may pass is begun anew for so long. Then the client
     /// is told to come again later, which it does by itself.
     pub const RETRY_FOR: Duration = Duration::from_secs(10);
@@ -287,7 +293,7 @@ const _: () = assert!(
     "two stats must not fall into one step of the file clock"
 );
 const _: () = assert!(
-    s3::ANSWER.as_secs() * (s3::COMPLETION_FACTOR as u64) < http::ANSWER.as_secs(),
+    s3::COMPLETION_MAX.as_secs() < http::ANSWER.as_secs(),
     "the client waits until the store has completed the object"
 );
 const _: () =

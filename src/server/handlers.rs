@@ -4,6 +4,7 @@
 //! nothing of sockets or of the HTTP library, nor of keys: what comes here was admitted. No store's
 //! error text goes into a reply.
 
+use crate::limits::DOWNLOAD_FIRST_BYTES;
 use crate::remote_path::{RemotePath, RemotePrefix};
 use crate::server::admitted::{Admitted, Identity};
 use crate::server::intake::{Intake, IntakeError};
@@ -12,7 +13,9 @@ use crate::server::range::{Wanted, wanted};
 use crate::server::readiness::Readiness;
 use crate::server::reply::{ApiError, Reply};
 use crate::server::route::Route;
-use crate::server::store::{ByteRange, ObjectInfo, ObjectStore, OpenObject, StoreError};
+use crate::server::store::{
+    ByteRange, ObjectInfo, ObjectStore, OpenObject, StoreError, StoreErrorKind,
+};
 use crate::wire::{ErrorCode, Existence, MTIME_HEADER, SHA256_HEADER};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use std::io::{self, Read};
@@ -151,6 +154,7 @@ impl Handlers {
     ) -> Result<Option<(Reply, String)>, Refusal> {
         let opened = self.store.open(key, part.map(|(range, _)| range))?;
         let Some(OpenObject { info, length, body }) = opened else { return Ok(None) };
+        let body = begun(body, length, key)?;
         let mut reply = match part {
             None => file_reply(200, path, &info, length, body),
             Some((range, before)) => {
@@ -214,6 +218,25 @@ fn store_message(code: ErrorCode) -> &'static str {
         }
         _ => "the store does not answer at the moment; try again later",
     }
+}
+
+/// Takes in the first piece of an object: as long as nothing of it is on its way, a store that breaks
+/// off can be told from a defect of ours, and the client be asked to come again.
+fn begun(
+    mut body: Box<dyn Read + Send>,
+    length: u64,
+    key: &ObjectKey,
+) -> Result<Box<dyn Read + Send>, StoreError> {
+    let mut first = Vec::new();
+    let count = length.min(DOWNLOAD_FIRST_BYTES);
+    body.by_ref().take(count).read_to_end(&mut first).map_err(|error| StoreError {
+        kind: StoreErrorKind::Unavailable,
+        operation: "read",
+        subject: key.as_str().to_owned(),
+        cause: error.to_string(),
+        hint: None,
+    })?;
+    Ok(Box::new(io::Cursor::new(first).chain(body)))
 }
 
 fn unsatisfiable(info: &ObjectInfo) -> (Reply, String) {

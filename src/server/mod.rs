@@ -43,7 +43,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use store::directory::DirectoryStore;
-use store::s3::{Deadlines, Environment, S3Settings, S3Store};
+use store::s3::{Environment, S3Settings, S3Store};
 use store::{ObjectStore, StoreError};
 use workers::{Workers, WorkersError};
 
@@ -178,7 +178,7 @@ fn open_store(config: &StoreConfig, stop: &Stop) -> Result<Box<dyn ObjectStore>,
                 ca_file: s3.ca_file.clone(),
                 identity: s3.identity.clone(),
                 environment: Environment::process(),
-                deadlines: Deadlines::default(),
+                deadlines: s3.deadlines,
             };
             Box::new(S3Store::new(settings, stop.clone())?)
         }

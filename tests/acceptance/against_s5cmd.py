@@ -12,34 +12,18 @@ Needs s5cmd on the PATH, `cargo build --release`, an S3 server and a bucket that
     S3_ACCESS_KEY_ID=... S3_SECRET_ACCESS_KEY=... tests/acceptance/against_s5cmd.py
 """
 
-import os
 import random
-import re
-import signal
 import sqlite3
-import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
-REST_SECONDS = 3
-DEADLINE_SECONDS = 600
-KEY = "sk_live_0123456789abcdef0123456789abcdef"
-RUN = f"run-{random.randrange(16**8):08x}"
+from daemons import (DEADLINE_SECONDS, KEY, SERVER, cpu_seconds, line_with, most_memory, s5cmd, start,
+                     stop)
 
-SERVER = f"""
-server: {{host: 127.0.0.1, port: 0}}
-s3:
-  endpoint: "${{S3_ENDPOINT}}"
-  region: "${{S3_REGION}}"
-  bucket: "${{S3_BUCKET}}"
-  path_prefix: "{RUN}/pair"
-  access_key_id: "${{S3_ACCESS_KEY_ID}}"
-  secret_access_key: "${{S3_SECRET_ACCESS_KEY}}"
-clients: [{{name: host, api_key: {KEY}, max_file_size_mb: 1024}}]
-"""
+REST_SECONDS = 3
+RUN = f"run-{random.randrange(16**8):08x}"
 
 
 def small_files(tree, chance):
@@ -57,23 +41,7 @@ def one_large_file(tree, chance):
 
 
 def by_s5cmd(tree):
-    environment = os.environ | {"AWS_ACCESS_KEY_ID": os.environ["S3_ACCESS_KEY_ID"],
-                                "AWS_SECRET_ACCESS_KEY": os.environ["S3_SECRET_ACCESS_KEY"],
-                                "AWS_REGION": os.environ["S3_REGION"]}
-    target = f"s3://{os.environ['S3_BUCKET']}/{RUN}/s5cmd/{tree.name}/"
-    began = time.monotonic()
-    subprocess.run(["s5cmd", "--endpoint-url", os.environ["S3_ENDPOINT"], "cp", f"{tree}/", target],
-                   env=environment, check=True, stdout=subprocess.DEVNULL)
-    return time.monotonic() - began
-
-
-def line_with(log, process, pattern):
-    deadline = time.monotonic() + DEADLINE_SECONDS
-    while time.monotonic() < deadline and process.poll() is None:
-        if found := re.search(pattern, log.read_text()):
-            return found
-        time.sleep(0.02)
-    sys.exit(f"no {pattern!r} in {log}:\n{log.read_text()}")
+    return s5cmd(f"{tree}/", f"{RUN}/s5cmd/{tree.name}/")
 
 
 def rows(database):
@@ -84,24 +52,8 @@ def rows(database):
         return 0
 
 
-def cpu_seconds(process):
-    fields = Path(f"/proc/{process.pid}/stat").read_text().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def most_memory(process):
-    status = Path(f"/proc/{process.pid}/status").read_text()
-    return int(re.search(r"VmHWM:\s+(\d+)", status)[1]) / 1024
-
-
-def start(home, program, name):
-    log = home / f"{name}.log"
-    return log, subprocess.Popen([ROOT / "target/release" / program, "-c", home / f"{name}.yaml"],
-                                 stderr=open(log, "w"))
-
-
 def by_the_pair(home, tree, count):
-    (home / "server.yaml").write_text(SERVER)
+    (home / "server.yaml").write_text(SERVER.format(tls="{enabled: false}", prefix=f"{RUN}/pair"))
     log, server = start(home, "s3up-server", "server")
     url = line_with(log, server, r"listening on (\S+)")[1]
     (home / "client.yaml").write_text(f"""
@@ -121,8 +73,7 @@ stability: {{debounce_seconds: {REST_SECONDS}}}
     cpu = cpu_seconds(server) + cpu_seconds(client)
     memory = most_memory(server), most_memory(client)
     for process in (client, server):
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(30) == 0
+        stop(process)
     return seconds, cpu, memory
 
 

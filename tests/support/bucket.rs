@@ -1,6 +1,7 @@
 //! Where a server under test stores: a folder, or a real S3 server. Either way the objects are files
 //! that a test can read behind the server's back.
 
+use super::fault_proxy::FaultProxy;
 use super::s3_server::{self, S3Server};
 use super::{files_below, tree};
 use std::collections::BTreeMap;
@@ -8,6 +9,12 @@ use std::path::{Path, PathBuf};
 
 /// The prefix of all keys.
 pub(crate) const PREFIX: &str = "backups";
+
+/// Waits for a test: a store that stalls is given up soon, one that works has time enough.
+const SHORT_WAITS: &str = "  connect_seconds: 5\n  stall_seconds: 2\n  answer_seconds: 4\n";
+
+/// A store that is away for good is told so soon.
+const SHORT_RETRY: &str = "  retry_seconds: 1\n";
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Kind {
@@ -32,6 +39,8 @@ pub(crate) use for_both_stores;
 pub(crate) enum Bucket {
     Directory(PathBuf),
     S3(Box<S3Server>),
+    /// An S3 server behind a proxy, which is not waited for as long as one usually would be.
+    Proxied(Box<S3Server>, Box<FaultProxy>),
     /// An S3 endpoint where nobody answers.
     Nobody(String),
 }
@@ -45,6 +54,21 @@ impl Bucket {
         }
     }
 
+    /// An empty bucket behind a proxy through which everything passes.
+    pub(crate) fn proxied() -> Self {
+        let server = Box::new(S3Server::start());
+        let proxy = Box::new(FaultProxy::before(server.address()));
+        Self::Proxied(server, proxy)
+    }
+
+    /// The proxy before it.
+    pub(crate) fn proxy(&self) -> &FaultProxy {
+        match self {
+            Self::Proxied(_, proxy) => proxy,
+            _ => panic!("there is no proxy"),
+        }
+    }
+
     /// Its part of `server.yaml`. Credentials come from the environment; see [`environment`].
     pub(crate) fn yaml(&self) -> String {
         let endpoint = match self {
@@ -52,12 +76,14 @@ impl Bucket {
                 return format!("directory:\n  path: {path:?}\n  path_prefix: \"{PREFIX}/\"\n");
             }
             Self::S3(server) => server.endpoint(),
+            Self::Proxied(_, proxy) => proxy.endpoint(),
             Self::Nobody(endpoint) => endpoint.clone(),
         };
+        let waits = if matches!(self, Self::Proxied(..)) { SHORT_WAITS } else { "" };
         format!(
             "s3:\n  endpoint: \"{endpoint}\"\n  region: \"{}\"\n  bucket: \"{}\"\n  \
              path_prefix: \"{PREFIX}/\"\n  access_key_id: \"${{S3_ACCESS_KEY_ID}}\"\n  \
-             secret_access_key: \"${{S3_SECRET_ACCESS_KEY}}\"\n",
+             secret_access_key: \"${{S3_SECRET_ACCESS_KEY}}\"\n{SHORT_RETRY}{waits}",
             s3_server::REGION,
             s3_server::BUCKET
         )
@@ -67,7 +93,7 @@ impl Bucket {
     pub(crate) fn root(&self) -> PathBuf {
         match self {
             Self::Directory(path) => path.clone(),
-            Self::S3(server) => server.bucket_folder(),
+            Self::S3(server) | Self::Proxied(server, _) => server.bucket_folder(),
             Self::Nobody(_) => PathBuf::from("/nowhere"),
         }
     }
@@ -97,7 +123,7 @@ impl Bucket {
     pub(crate) fn leftovers(&self) -> Vec<String> {
         match self {
             Self::Directory(path) => files_below(&path.join(".s3up-tmp")),
-            Self::S3(server) => server.leftovers(),
+            Self::S3(server) | Self::Proxied(server, _) => server.leftovers(),
             Self::Nobody(_) => vec![],
         }
     }

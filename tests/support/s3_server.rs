@@ -72,6 +72,11 @@ impl S3Server {
         self.stop = Some(stop);
     }
 
+    /// The address to reach it at.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// The URL to reach it at.
     pub(crate) fn endpoint(&self) -> String {
         format!("http://{}", self.address)

@@ -135,7 +135,8 @@ fn play(listener: &TcpListener, script: Vec<Step>) -> Vec<Asked> {
     asked
 }
 
-fn read_request(stream: &mut BufReader<TcpStream>, connection: usize) -> Option<Asked> {
+/// The first line and the fields of a head, names in lower case; `None` if it ends early.
+pub(super) fn read_head(stream: &mut impl BufRead) -> Option<(String, Vec<(String, String)>)> {
     let mut lines = Vec::new();
     loop {
         let mut line = String::new();
@@ -148,12 +149,17 @@ fn read_request(stream: &mut BufReader<TcpStream>, connection: usize) -> Option<
         }
         lines.push(line);
     }
-    let headers: Vec<(String, String)> = lines[1..]
+    let fields = lines[1..]
         .iter()
         .map(|line| line.split_once(':').unwrap())
         .map(|(name, value)| (name.to_lowercase(), value.trim().to_owned()))
         .collect();
-    let line = lines[0].trim_end_matches(" HTTP/1.1").to_owned();
+    Some((lines.swap_remove(0), fields))
+}
+
+fn read_request(stream: &mut BufReader<TcpStream>, connection: usize) -> Option<Asked> {
+    let (line, headers) = read_head(stream)?;
+    let line = line.trim_end_matches(" HTTP/1.1").to_owned();
     let mut asked = Asked { line, headers, body: Vec::new(), connection };
     let length = asked.header("content-length").map_or(0, |length| length.parse().unwrap());
     if asked.header("expect").is_some() {

@@ -70,7 +70,7 @@ impl Siege {
         });
         // Now with everything that it takes to serve at all.
         let mut before = siege.server.vitals();
-        if let Bucket::S3(_) = siege.server.bucket {
+        if let Bucket::S3(_) | Bucket::Proxied(..) = siege.server.bucket {
             // Connections to the store are kept for those who come next.
             before.allow_descriptors(S3_IDLE_CONNECTIONS_MAX);
         }

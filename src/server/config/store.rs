@@ -3,16 +3,28 @@
 //! Pure, as the whole configuration is.
 
 use crate::config::Section;
+use crate::limits::http::ANSWER;
 use crate::remote_path::{PathError, RemotePrefix};
 use crate::secret::Secret;
-use crate::server::store::s3::{Identity, Keys};
+use crate::server::store::s3::{Deadlines, Identity, Keys};
 use std::path::PathBuf;
+use std::time::Duration;
+
+/// Longest `connect_seconds`: a store that takes a minute to accept a connection is not there.
+const CONNECT_SECONDS_MAX: u64 = 60;
+
+/// Longest `stall_seconds` and `answer_seconds`: clients, and the server's own door, give a request up
+/// when it has not been answered for so long.
+const ANSWER_SECONDS_MAX: u64 = ANSWER.as_secs();
+
+/// Longest `retry_seconds`: a client that is told to come again later costs nothing meanwhile.
+const RETRY_SECONDS_MAX: u64 = 120;
 
 /// Where files go.
 #[derive(Clone, Debug)]
 pub enum StoreConfig {
     /// A bucket.
-    S3(S3),
+    S3(Box<S3>),
     /// A folder of this machine.
     Directory(PathBuf),
 }
@@ -34,6 +46,8 @@ pub struct S3 {
     pub ca_file: Option<PathBuf>,
     /// Who we are.
     pub identity: Identity,
+    /// How long to wait.
+    pub deadlines: Deadlines,
 }
 
 /// The store, and what every key in it begins with.
@@ -60,6 +74,7 @@ fn s3(section: &Section<'_>) -> Option<(StoreConfig, RemotePrefix)> {
     let force_path_style = section.optional_flag("force_path_style");
     let ca_file = section.optional("ca_file", absolute_path);
     let identity = identity(section);
+    let deadlines = deadlines(section);
     let plain = matches!(&endpoint, Some(Some(Some(url))) if url.starts_with("http:"));
     if plain && section.has("ca_file") {
         section.problem("ca_file", "has no use without TLS, and s3.endpoint begins with http://");
@@ -72,8 +87,9 @@ fn s3(section: &Section<'_>) -> Option<(StoreConfig, RemotePrefix)> {
         force_path_style: force_path_style?,
         ca_file: ca_file?,
         identity: identity?,
+        deadlines: deadlines?,
     };
-    Some((StoreConfig::S3(s3), path_prefix?))
+    Some((StoreConfig::S3(Box::new(s3)), path_prefix?))
 }
 
 /// Keys, a profile, or nothing. Half of the keys is a mistake that must not end with somebody else's
@@ -103,6 +119,18 @@ fn identity(section: &Section<'_>) -> Option<Identity> {
         }));
     }
     Some(profile?.map_or(Identity::Found, Identity::Profile))
+}
+
+fn deadlines(section: &Section<'_>) -> Option<Deadlines> {
+    let default = Deadlines::default();
+    let seconds = |key, default: Duration, range| {
+        section.integer(key, Some(default.as_secs()), range).map(Duration::from_secs)
+    };
+    let connect = seconds("connect_seconds", default.connect, 1..=CONNECT_SECONDS_MAX);
+    let stall = seconds("stall_seconds", default.stall, 1..=ANSWER_SECONDS_MAX);
+    let answer = seconds("answer_seconds", default.answer, 1..=ANSWER_SECONDS_MAX);
+    let retry = seconds("retry_seconds", default.retry, 0..=RETRY_SECONDS_MAX);
+    Some(Deadlines { connect: connect?, stall: stall?, answer: answer?, retry: retry? })
 }
 
 fn directory(section: &Section<'_>) -> Option<(StoreConfig, RemotePrefix)> {

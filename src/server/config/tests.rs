@@ -1,7 +1,7 @@
 //! The specification of `server.yaml`.
 
 use super::*;
-use crate::server::store::s3::{Identity, Keys};
+use crate::server::store::s3::{Deadlines, Identity, Keys};
 use std::time::Duration;
 
 const DOCUMENT: &str = r#"
@@ -150,6 +150,38 @@ fn the_memory_has_to_suffice_for_the_largest_file() {
     );
     read(&text(all, "limits: {buffer_memory_mb: 1399}\n")).unwrap();
     read(&text(80_000, "limits: {buffer_memory_mb: 64}\n")).unwrap();
+}
+
+#[test]
+fn the_waits_for_s3_can_be_set_and_keep_their_defaults_otherwise() {
+    let with = |set: &str| {
+        format!(
+            "server: {{}}\nclients: [{{name: a, api_key: 0123456789abcdef}}]\ns3:\n  region: x\n  \
+             bucket: b\n  access_key_id: i\n  secret_access_key: k\n{set}"
+        )
+    };
+    for (set, expected) in [
+        ("", [10, 30, 60, 10]),
+        (
+            "  connect_seconds: 60\n  stall_seconds: 300\n  answer_seconds: 1\n  retry_seconds: 0\n",
+            [60, 300, 1, 0],
+        ),
+        ("  stall_seconds: 5\n", [10, 5, 60, 10]),
+    ] {
+        let StoreConfig::S3(s3) = read(&with(set)).unwrap().store else { panic!("{set}") };
+        let Deadlines { connect, stall, answer, retry } = s3.deadlines;
+        let waits = [connect, stall, answer, retry];
+        assert_eq!(waits, expected.map(Duration::from_secs), "{set}");
+    }
+    check(
+        &with(
+            "  connect_seconds: 61\n  stall_seconds: 301\n  answer_seconds: 0\n  retry_seconds: 121\n",
+        ),
+        "server.yaml:8: s3.connect_seconds: \"61\": is not a whole number from 1 to 60\n\
+         server.yaml:9: s3.stall_seconds: \"301\": is not a whole number from 1 to 300\n\
+         server.yaml:10: s3.answer_seconds: \"0\": is not a whole number from 1 to 300\n\
+         server.yaml:11: s3.retry_seconds: \"121\": is not a whole number from 0 to 120",
+    );
 }
 
 #[test]

@@ -4,7 +4,7 @@
 
 use crate::server::config::{Client, Config, Limits, S3, Server, StoreConfig};
 use crate::server::key::ClientName;
-use crate::server::store::s3::{Identity, Keys};
+use crate::server::store::s3::{Deadlines, Identity, Keys};
 use std::fmt;
 
 /// How one list of clients becomes another.
@@ -109,7 +109,12 @@ fn of_store(differing: &mut Differing, old: &StoreConfig, new: &StoreConfig) {
 }
 
 fn of_s3(differing: &mut Differing, old: &S3, new: &S3) {
-    let S3 { endpoint, region, bucket, force_path_style, ca_file, identity } = old;
+    let S3 { endpoint, region, bucket, force_path_style, ca_file, identity, deadlines } = old;
+    let Deadlines { connect, stall, answer, retry } = deadlines;
+    differing.note("s3.connect_seconds", connect != &new.deadlines.connect);
+    differing.note("s3.stall_seconds", stall != &new.deadlines.stall);
+    differing.note("s3.answer_seconds", answer != &new.deadlines.answer);
+    differing.note("s3.retry_seconds", retry != &new.deadlines.retry);
     differing.note("s3.endpoint", endpoint != &new.endpoint);
     differing.note("s3.region", region != &new.region);
     differing.note("s3.bucket", bucket != &new.bucket);
@@ -237,6 +242,11 @@ mod tests {
         check(&S3.replace(keys, "profile: a"), "profile: a", "profile: b", &["s3.profile"]);
         check(&S3.replace(keys, "profile: a"), ", profile: a", "", &["s3.profile"]);
         check(S3, "access_key: a", "access_key: b", &["s3.secret_access_key"]);
+        for word in ["connect", "stall", "answer", "retry"] {
+            let key = &*format!("s3.{word}_seconds");
+            let region = format!("region: a, {}: 8", key.trim_start_matches("s3."));
+            check(S3, "region: a", &region, &[key]);
+        }
         let limits = "connections connections_per_peer head_seconds idle_seconds stall_seconds \
                       min_bytes_per_second";
         for key in limits.split(' ') {

@@ -72,7 +72,7 @@ pub struct S3Settings {
 
 /// How long to wait for the store. The defaults stand in [`crate::limits::http`] and
 /// [`crate::limits::s3`].
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Deadlines {
     /// For the name, and for the connection.
     pub connect: Duration,

@@ -149,7 +149,9 @@ impl Target {
         Ok(element)
     }
 
-    fn complete(&self, parts: &str) -> Result<(), StoreError> {
+    /// Puts the object together; also says how many attempts that took.
+    fn complete(&self, parts: &str) -> (Result<(), StoreError>, usize) {
+        let mut attempts = 0;
         let body = format!(
             "<CompleteMultipartUpload xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">{parts}\
              </CompleteMultipartUpload>"
@@ -160,7 +162,8 @@ impl Target {
             wait: Wait::Assemble,
             ..Call::write("complete", Method::POST, &self.key, body.as_bytes(), digest)
         };
-        self.requests.persist(&call, || {
+        let result = self.requests.persist(&call, || {
+            attempts += 1;
             let response = self.requests.try_once(&call)?;
             let (status, headers) = (response.status().as_u16(), response.headers().clone());
             // The status came before the store knew: only the document says how it ended.
@@ -177,7 +180,8 @@ impl Target {
                     Err(self.requests.garbled(&call, cause))
                 }
             }
-        })
+        });
+        (result, attempts)
     }
 
     fn abort(&self) -> Result<(), StoreError> {
@@ -244,12 +248,14 @@ impl LargeObject for Upload {
             let metadata = Metadata { sha256: Some(sha256), ..self.metadata };
             return put(&self.target.requests, &self.target.key, b"", &metadata);
         }
-        match self.target.complete(&self.parts) {
-            Err(error) if error.kind != StoreErrorKind::Unavailable || !self.is_there(sha256) => {
+        let (result, attempts) = self.target.complete(&self.parts);
+        if let Err(error) = result {
+            // Whoever was refused at once has completed nothing.
+            let may_be_done = attempts > 1 || error.kind == StoreErrorKind::Unavailable;
+            if !may_be_done || !self.is_there(sha256) {
                 return Err(error);
             }
-            Err(error) => log::debug!("{error}; but the object is there"),
-            Ok(()) => {}
+            log::debug!("{error}; but the object is there");
         }
         self.completed = true;
         Ok(())

@@ -14,7 +14,7 @@ use super::{Deadlines, S3Settings};
 use crate::backoff;
 use crate::clock;
 use crate::limits::http::IDLE;
-use crate::limits::s3::{COMPLETION_FACTOR, RETRY_PAUSE_FIRST, RETRY_PAUSE_MAX};
+use crate::limits::s3::{COMPLETION_FACTOR, COMPLETION_MAX, RETRY_PAUSE_FIRST, RETRY_PAUSE_MAX};
 use crate::limits::{EXPECT_CONTINUE_BYTES, S3_ANSWER_BYTES_MAX};
 use crate::server::store::{StoreError, StoreErrorKind};
 use crate::threads::Stop;
@@ -103,7 +103,8 @@ impl Requests {
     /// One attempt at a call, for [`Requests::persist`].
     pub(super) fn try_once(&self, call: &Call<'_>) -> Result<Response<Body>, Failure> {
         let response = match self.exchange(call, IDLE)? {
-            Err(error) if was_closed(&error) => {
+            // Whoever assembles wants to know that there was an attempt before.
+            Err(error) if was_closed(&error) && call.wait != Wait::Assemble => {
                 // As servers do with idle connections. Not the pool's next one: it may be as closed.
                 let again = self.exchange(call, Duration::ZERO)?;
                 again.map_err(|error| self.transport(call, &error))?
@@ -139,7 +140,7 @@ impl Requests {
         let wait = match call.wait {
             Wait::Look => stall,
             Wait::Write => answer,
-            Wait::Assemble => answer * COMPLETION_FACTOR,
+            Wait::Assemble => answer.max(COMPLETION_MAX.min(answer * COMPLETION_FACTOR)),
         };
         if matches!(call.method, Method::PUT | Method::POST) {
             let request = self.agent.configure_request(request);
