@@ -220,7 +220,7 @@ fn bucket(rest: &str) -> String {
 #[track_caller]
 fn s3(rest: &str) -> S3 {
     let StoreConfig::S3(s3) = read(&bucket(rest)).unwrap().store else { panic!("{rest}") };
-    s3
+    *s3
 }
 
 #[test]
