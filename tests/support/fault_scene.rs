@@ -63,8 +63,8 @@ impl<'f> Sent<'f> {
         }
     }
 
-    /// The request that sends it, as our client does, in three pieces: before, the content, after.
-    fn request(&self) -> [Vec<u8>; 3] {
+    /// What stands before and after its content in the request that sends it, as our client does.
+    fn request(&self) -> [Vec<u8>; 2] {
         let (mtime, sha256) = (self.mtime.to_string(), self.sha256.to_string());
         let sha256 = Part::Field("sha256", &sha256);
         let mut parts = vec![Part::Field("path", self.path), Part::Field("mtime", &mtime)];
@@ -77,7 +77,7 @@ impl<'f> Sent<'f> {
             request.without("Content-Length").header("Content-Length", &length.to_string());
         let here = memchr::memmem::find(&request.body, HERE).unwrap();
         let (before, after) = (&request.body[..here], &request.body[here + HERE.len()..]);
-        [[request.head().as_bytes(), before].concat(), self.content.to_vec(), after.to_vec()]
+        [[request.head().as_bytes(), before].concat(), after.to_vec()]
     }
 }
 
@@ -109,7 +109,8 @@ impl FaultScene {
     pub(crate) fn upload(&self, file: &Sent<'_>) -> Answer {
         let answer = self.leaving_nothing(file, || {
             let mut connection = self.siege.connect();
-            for piece in file.request() {
+            let [before, after] = file.request();
+            for piece in [&before, file.content, &after] {
                 // Who has refused it need not take it.
                 let _ = connection.try_say(piece);
             }
