@@ -136,8 +136,6 @@ fn everybody_is_served(kind: Kind) {
     const FILES: usize = 3;
     let mut server = Server::new(kind);
     server.workers = 128;
-    // glibc then gives buffers back to the system when they are freed, so that none is missed.
-    server.environment.push(("MALLOC_MMAP_THRESHOLD_", "65536"));
     let siege = Siege::of(server);
     let port = siege.port();
     let slow: Vec<_> = (0..SLOW).map(|number| Sent::new("slow", number, LARGE)).collect();

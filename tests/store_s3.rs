@@ -90,6 +90,16 @@ fn a_bucket_that_does_not_exist_is_refused_and_not_an_absent_object() {
 }
 
 #[test]
+fn an_object_of_a_bucket_that_does_not_exist_is_not_absent_even_if_the_bucket_comes_back() {
+    let found = "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n".to_owned();
+    let script = vec![Step::Answer(error(404, "NoSuchBucket")), Step::Answer(found)];
+    let server = ScriptedServer::start(script);
+    let error = store(settings(&server.endpoint())).open(&key(), None).err().unwrap();
+    assert_eq!(error.kind, StoreErrorKind::Refused, "{error}");
+    server.asked();
+}
+
+#[test]
 fn a_store_that_nobody_answers_for_is_unavailable() {
     // Bound and closed again: nothing listens there.
     let free = TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap();

@@ -86,9 +86,6 @@ impl FaultScene {
     pub(crate) fn new() -> Self {
         let mut server = Server::new(Kind::Directory);
         server.bucket = Bucket::proxied();
-        // What is freed goes back to the system at once, or a leak could not be told from what the
-        // allocator keeps for each of its threads.
-        server.environment.push(("MALLOC_MMAP_THRESHOLD_", "131072"));
         Self { siege: Siege::of(server) }
     }
 

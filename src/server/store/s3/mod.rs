@@ -200,9 +200,9 @@ impl ObjectStore for S3Store {
         let opened = self.requests.persist(&call, || {
             let response = self.requests.try_once(&call)?;
             if response.status() == 404 {
-                // Read to its end, so that the connection can be used again.
-                let _ = self.requests.failure(&call, response);
-                return Ok(None);
+                let failure = self.requests.failure(&call, response);
+                // A hint means that it is not the object that is missing.
+                return if failure.error.hint.is_some() { Err(failure) } else { Ok(None) };
             }
             let whole = |cause| self.requests.garbled(&call, cause);
             opened(response, range).map_err(whole).map(Some)
