@@ -5,6 +5,7 @@
 
 pub mod admitted;
 pub mod auth;
+pub mod check;
 pub mod clients;
 pub mod config;
 pub mod gate;
@@ -23,6 +24,7 @@ pub mod rota;
 pub mod route;
 pub mod shares;
 pub mod store;
+pub mod sweeper;
 pub mod workers;
 
 use crate::clock;
@@ -41,8 +43,10 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use store::directory::DirectoryStore;
+use store::inspect::Inspect;
 use store::s3::{Deadlines, S3Settings, S3Store};
 use store::{ObjectStore, StoreError};
+use sweeper::Sweeper;
 use workers::{Workers, WorkersError};
 
 /// Why the server could not start, or had to end.
@@ -107,7 +111,8 @@ fn open(
     stop: &Stop,
 ) -> Result<(Door, Workers), ServerError> {
     let hangups = hangups()?;
-    let store = open_store(&config.store)?;
+    // From here on nobody can look into it or remove from it.
+    let store: Arc<dyn ObjectStore> = open_store(&config.store)?;
     log::info!("s3up-server {} stores in {}", env!("CARGO_PKG_VERSION"), store.describe());
     match store.ready() {
         Ok(()) => {}
@@ -122,7 +127,8 @@ fn open(
     let room = find_room(&config)?;
     let listener = listen::listen(&config.server)?;
 
-    let handlers = Handlers::new(config.path_prefix.clone(), store);
+    let prefix = config.path_prefix.clone();
+    let handlers = Handlers::new(prefix.clone(), Arc::clone(&store));
     let workers = Workers::start(handlers, room.lanes, supervisor, stop)?;
     let gate = Gate::new(Parts {
         clients: Arc::clone(&clients),
@@ -135,6 +141,9 @@ fn open(
     let door = Door::open(listener, gate);
     let accepting = door.clone();
     supervisor.spawn("door", move || accepting.run())?;
+    let sweeper = Sweeper { prefix, clients: Arc::clone(&clients), store };
+    let stopped = stop.clone();
+    supervisor.spawn("sweeper", move || sweeper.run(stopped))?;
     let server = config.server.clone();
     let reload = Reload { file, config, clients, certificates };
     let stopped = stop.clone();
@@ -164,10 +173,10 @@ fn find_room(config: &Config) -> Result<Room, ServerError> {
     Ok(room)
 }
 
-fn open_store(config: &StoreConfig) -> Result<Box<dyn ObjectStore>, StoreError> {
+fn open_store(config: &StoreConfig) -> Result<Arc<dyn Inspect>, StoreError> {
     Ok(match config {
-        StoreConfig::Directory(path) => Box::new(DirectoryStore::open(path.clone())?),
-        StoreConfig::S3(s3) => Box::new(S3Store::new(S3Settings {
+        StoreConfig::Directory(path) => Arc::new(DirectoryStore::open(path.clone())?),
+        StoreConfig::S3(s3) => Arc::new(S3Store::new(S3Settings {
             endpoint: s3.endpoint.clone(),
             region: s3.region.clone(),
             bucket: s3.bucket.clone(),

@@ -7,26 +7,35 @@
 //! The `s3` crate knows regions, signs requests and names the documents; the requests themselves go
 //! over `ureq`, because the crate's own opens a new connection each and needs seven times the CPU.
 //! `place` says where the bucket is, `request` signs and sends, `answer` judges, `multipart` holds
-//! an upload in parts.
+//! an upload in parts; `uploads` lists those that were begun, `sweep` aborts those that nobody will
+//! finish, and `under_way` knows which of them somebody here will. `inspect` is for `check` alone.
 
 mod answer;
 mod checksum;
+mod inspect;
+mod listing;
 mod multipart;
 mod place;
 mod request;
+mod sweep;
+mod under_way;
+mod uploads;
 
 use self::multipart::Upload;
 use self::place::Place;
 use self::request::{Call, Requests};
+use self::sweep::Sweep;
+use self::under_way::{Noted, UnderWay};
 use super::{
-    ByteRange, LargeObject, Metadata, ObjectInfo, ObjectStore, OpenObject, StoreError,
-    StoreErrorKind,
+    ByteRange, CannotSweep, LargeObject, Metadata, ObjectInfo, ObjectStore, OpenObject, StoreError,
+    StoreErrorKind, Swept,
 };
 use crate::digest::Digest;
 use crate::exact::ExactReader;
 use crate::limits::http::{ANSWER, CONNECT, STALL};
 use crate::secret::Secret;
-use crate::server::key::ObjectKey;
+use crate::server::key::{ClientFolder, ObjectKey};
+use crate::threads::Stop;
 use http::header::{CONTENT_TYPE, RANGE};
 use http::{HeaderMap, HeaderValue, Method};
 use std::time::Duration;
@@ -70,6 +79,7 @@ impl Default for Deadlines {
 /// A bucket that objects are kept in.
 pub struct S3Store {
     requests: Requests,
+    under_way: UnderWay,
     description: String,
 }
 
@@ -86,7 +96,8 @@ impl S3Store {
             hint: Some("check s3.bucket, s3.region and s3.endpoint"),
         })?;
         let description = format!("S3 bucket {} at {}", settings.bucket, place.host);
-        Ok(Self { requests: Requests::new(settings, place), description })
+        let under_way = UnderWay::default();
+        Ok(Self { requests: Requests::new(settings, place), under_way, description })
     }
 
     /// A call that reads: without a body.
@@ -142,7 +153,9 @@ impl ObjectStore for S3Store {
         key: &ObjectKey,
         metadata: &Metadata,
     ) -> Result<Box<dyn LargeObject + 's>, StoreError> {
-        Ok(Box::new(Upload::begin(&self.requests, key.as_str(), metadata)?))
+        // First: the sweep must not find what is begun before it is noted.
+        let note = self.under_way.note(key.as_str());
+        Ok(Box::new(Noted::new(Upload::begin(&self.requests, key.as_str(), metadata)?, note)))
     }
 
     fn head(&self, key: &ObjectKey) -> Result<Option<ObjectInfo>, StoreError> {
@@ -213,6 +226,15 @@ impl ObjectStore for S3Store {
             return Ok(());
         }
         Err(self.explain(self.requests.error(&call, response)))
+    }
+
+    fn sweep(
+        &self,
+        folders: &[ClientFolder],
+        age: Duration,
+        stop: &Stop,
+    ) -> Result<Swept, CannotSweep> {
+        Sweep { requests: &self.requests, under_way: &self.under_way, age, stop }.run(folders)
     }
 }
 
