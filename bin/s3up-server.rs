@@ -4,6 +4,7 @@
 use argh::FromArgs;
 use s3up::program::{self, Failure};
 use s3up::server;
+use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -13,7 +14,9 @@ use std::process::ExitCode;
 /// Runs until SIGTERM or SIGINT. What it does is logged to standard error; RUST_LOG=s3up=debug
 /// says more. Clients and certificate are read again when their files change, and on SIGHUP.
 #[derive(FromArgs)]
-#[argh(note = "Examples:\n  s3up-server keygen\n  s3up-server -c /etc/s3up/server.yaml")]
+#[argh(
+    note = "Examples:\n  s3up-server keygen\n  s3up-server check -c /etc/s3up/server.yaml\n  s3up-server -c /etc/s3up/server.yaml"
+)]
 struct Arguments {
     /// the configuration file
     #[argh(option, short = 'c')]
@@ -30,7 +33,18 @@ struct Arguments {
 #[derive(FromArgs)]
 #[argh(subcommand)]
 enum Command {
+    Check(Check),
     Keygen(Keygen),
+}
+
+/// Check the configuration, the certificate and the store, which a probe is written to and removed
+/// from again, and print the rights that are enough. A server may be running beside it.
+#[derive(FromArgs)]
+#[argh(subcommand, name = "check")]
+struct Check {
+    /// the configuration file
+    #[argh(option, short = 'c')]
+    config: Option<PathBuf>,
 }
 
 /// Make an API key for one client. The first line goes into client.yaml (server.api_key), the
@@ -49,7 +63,20 @@ fn main() -> ExitCode {
         Ok(Arguments { command: Some(Command::Keygen(Keygen {})), .. }) => {
             program::report(keygen())
         }
+        Ok(Arguments { config, command: Some(Command::Check(command)), .. }) => {
+            check(command.config.or(config)).unwrap_or_else(|failure| program::report(Err(failure)))
+        }
         Ok(arguments) => program::report(run(arguments)),
+    }
+}
+
+fn check(file: Option<PathBuf>) -> Result<ExitCode, Failure> {
+    let file = program::required_config(file, "s3up-server check -c /etc/s3up/server.yaml")?;
+    let config = program::read_config(&file, server::config::parse)?;
+    // What failed was said where it did.
+    match server::check::run(&file, &config, &mut io::stdout()).map_err(Failure::run)? {
+        true => Ok(ExitCode::SUCCESS),
+        false => Ok(ExitCode::FAILURE),
     }
 }
 

@@ -267,6 +267,27 @@ pub mod credentials {
     pub const FILE_BYTES_MAX: u64 = 1024 * 1024;
 }
 
+/// Bounds of the sweep, which removes uploads that nobody will finish.
+pub mod sweep {
+    use std::time::Duration;
+
+    /// Between two sweeps; the first one is at the start.
+    pub const EVERY: Duration = Duration::from_secs(24 * 60 * 60);
+    /// An upload that was begun so long ago, and is not this process's, counts as abandoned. Those of
+    /// other processes are not known here, so this has to be longer than what they may take.
+    pub const AGE: Duration = Duration::from_secs(24 * 60 * 60);
+    /// Most uploads that the S3 server is asked for at once. Small, so that a page of the longest
+    /// keys fits [`super::S3_ANSWER_BYTES_MAX`]; there is a request for each that is removed anyway.
+    pub const PAGE_UPLOADS: usize = 8;
+    /// What one upload takes of a page beside its key, in bytes: id, owner, dates and their tags.
+    pub const PAGE_UPLOAD_REST_BYTES: usize = 3000;
+    /// Most pages of one client's folder in one sweep. What is behind them waits for the next one.
+    pub const PAGES_MAX: usize = 10_000;
+    /// After so many failures a sweep ends early: the store has other worries, or the rights are
+    /// missing everywhere.
+    pub const FAILURES_MAX: usize = 3;
+}
+
 /// Deadlines of one HTTP request, as the client and the store keep them.
 pub mod http {
     use std::time::Duration;
@@ -300,6 +321,12 @@ const _: () =
     assert!(credentials::WAIT.as_secs() > 3 * credentials::REQUEST.as_secs(), "IMDSv2 asks thrice");
 const _: () = assert!(UPLOAD_GRACE.as_secs() < SHUTDOWN_MAX.as_secs());
 const _: () = assert!(FIELD_BYTES_MAX >= KEY_BYTES_MAX);
+const _: () = assert!(
+    // An escaped byte is three; the prefix and both markers stand beside the uploads.
+    sweep::PAGE_UPLOADS * (3 * KEY_BYTES_MAX + sweep::PAGE_UPLOAD_REST_BYTES)
+        + 3 * 3 * KEY_BYTES_MAX
+        < S3_ANSWER_BYTES_MAX as usize
+);
 const _: () = assert!(gate::AUTH_FAILURES_FREE < gate::AUTH_FAILURES_MAX);
 const _: () = assert!(
     COPY_BUFFER_BYTES >= 2 * (PART_HEAD_BYTES_MAX + BOUNDARY_BYTES_MAX + BOUNDARY_BLANKS_MAX),

@@ -98,6 +98,8 @@ fn an_allowed_length_that_never_comes_takes_no_memory() {
     let mut server = Server::new(crate::support::bucket::Kind::Directory);
     // As much as there can be: 5 TiB.
     server.max_file_size_mb = 5 * 1024 * 1024;
+    // Whose parts are half a GiB.
+    server.limits = "limits: {buffer_memory_mb: 1400}".to_owned();
     let siege = Siege::of(server);
     for length in ["5497558138880", "100000000000"] {
         let mut connection = siege.connect();

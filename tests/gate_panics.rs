@@ -16,16 +16,17 @@ use s3up::server::config::{Client, Limits};
 use s3up::server::gate::door::Door;
 use s3up::server::gate::{Gate, Parts};
 use s3up::server::handlers::Handlers;
-use s3up::server::key::{ClientName, ObjectKey};
+use s3up::server::key::{ClientFolder, ClientName, ObjectKey};
 use s3up::server::store::{
-    ByteRange, LargeObject, Metadata, ObjectInfo, ObjectStore, OpenObject, StoreError,
+    ByteRange, CannotSweep, LargeObject, Metadata, ObjectInfo, ObjectStore, OpenObject, StoreError,
+    Swept,
 };
 use s3up::server::workers::Workers;
-use s3up::threads::{StopSource, Supervisor};
+use s3up::threads::{Stop, StopSource, Supervisor};
 use std::io::{self, Read};
 use std::net::TcpListener;
 use std::sync::{Arc, Condvar, Mutex};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 const LANES: usize = 8;
 
@@ -92,6 +93,10 @@ impl ObjectStore for Defective {
         drop(changed.wait_while(ready.lock().unwrap(), |ready| !*ready).unwrap());
         Ok(())
     }
+
+    fn sweep(&self, _: &[ClientFolder], _: Duration, _: &Stop) -> Result<Swept, CannotSweep> {
+        panicking()
+    }
 }
 
 /// A server in this process.
@@ -106,7 +111,7 @@ struct Scene {
 impl Scene {
     fn over(store: Defective) -> Self {
         let (mut supervisor, stop) = (Supervisor::new().unwrap(), StopSource::default());
-        let handlers = Handlers::new(RemotePrefix::parse("").unwrap(), Box::new(store));
+        let handlers = Handlers::new(RemotePrefix::parse("").unwrap(), Arc::new(store));
         let workers = Workers::start(handlers, LANES, &mut supervisor, &stop.stop()).unwrap();
         let client = Client {
             name: ClientName::parse("web").unwrap(),

@@ -2,6 +2,11 @@
 //!
 //! `s3::…` runs over a server of its own, or over the one the environment names (`Scene::s3`).
 
+mod inspect;
+mod sweep;
+
+use self::inspect::a_probe_is_listed_and_removed_and_leaves_nothing;
+use self::sweep::what_a_dead_process_has_begun_is_swept_away_and_nothing_else;
 use crate::support::scene::Scene;
 use crate::support::{content, part};
 use s3up::digest::Digest;
@@ -31,6 +36,7 @@ for_every_store! {
     a_large_object_of_one_part_or_none_is_an_object_too
     a_large_object_that_is_dropped_leaves_nothing_and_the_old_one_stands
     a_large_object_that_never_got_a_part_leaves_nothing_when_dropped
+    a_probe_is_listed_and_removed_and_leaves_nothing
     a_range_is_exactly_its_bytes_and_the_info_is_of_the_whole
     a_range_that_the_object_no_longer_has_is_an_error
     a_reader_of_the_old_object_finishes_it_or_fails
@@ -45,6 +51,7 @@ for_every_store! {
     the_longest_names_work
     the_store_names_itself_and_is_ready
     the_time_of_storing_is_about_now
+    what_a_dead_process_has_begun_is_swept_away_and_nothing_else
     what_is_put_later_replaces_the_object_and_its_metadata
 }
 

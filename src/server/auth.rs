@@ -34,6 +34,11 @@ impl Keyring {
         Self { clients: clients.into_iter().map(Arc::new).collect() }
     }
 
+    /// All clients, without their order meaning anything.
+    pub fn clients(&self) -> impl Iterator<Item = &Client> {
+        self.clients.iter().map(Arc::as_ref)
+    }
+
     /// Finds the client whose key stands in the header.
     pub fn authenticate(&self, authorization: Option<&str>) -> Result<Arc<Client>, AuthError> {
         let key = authorization.and_then(bearer).ok_or(AuthError::Missing)?;

@@ -1,6 +1,6 @@
 //! One function a route: from an admitted request and its body to its reply.
 //!
-//! Runs on the worker threads, all of which share one [`Handlers`]. It owns the store. It knows
+//! Runs on the worker threads, all of which share one [`Handlers`]. It knows
 //! nothing of sockets or of the HTTP library, nor of keys: what comes here was admitted. No store's
 //! error text goes into a reply.
 
@@ -19,6 +19,7 @@ use crate::server::store::{
 use crate::wire::{ErrorCode, Existence, MTIME_HEADER, SHA256_HEADER};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use std::io::{self, Read};
+use std::sync::Arc;
 
 /// What may stand unescaped in `filename*` (RFC 8187, `attr-char`).
 const FILE_NAME: &AsciiSet = &NON_ALPHANUMERIC
@@ -38,7 +39,7 @@ const FILE_NAME: &AsciiSet = &NON_ALPHANUMERIC
 /// What the routes share.
 pub struct Handlers {
     prefix: RemotePrefix,
-    store: Box<dyn ObjectStore>,
+    store: Arc<dyn ObjectStore>,
     readiness: Readiness,
 }
 
@@ -67,7 +68,7 @@ impl<E: Into<IntakeError>> From<E> for Refusal {
 
 impl Handlers {
     /// Routes over a store.
-    pub fn new(prefix: RemotePrefix, store: Box<dyn ObjectStore>) -> Self {
+    pub fn new(prefix: RemotePrefix, store: Arc<dyn ObjectStore>) -> Self {
         Self { prefix, store, readiness: Readiness::default() }
     }
 

@@ -41,6 +41,51 @@ impl fmt::Display for ClientName {
     }
 }
 
+/// The folder of one client in the bucket, `{path_prefix}/{client}/`. Its text ends with a slash, so
+/// that a listing of `web` does not show `web-eu`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ClientFolder(String);
+
+impl ClientFolder {
+    /// The folder of this client.
+    pub fn new(prefix: &RemotePrefix, client: &ClientName) -> Self {
+        Self(format!("{prefix}{client}/"))
+    }
+
+    /// The folder as text, a slash at its end.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether `key` may be that of an object of this client. What [`ObjectKey`] would never be,
+    /// belongs to somebody else, wherever it lies.
+    pub fn holds(&self, key: &str) -> bool {
+        let path = key.strip_prefix(&self.0);
+        key.len() <= KEY_BYTES_MAX && path.is_some_and(|path| RemotePath::parse(path).is_ok())
+    }
+}
+
+/// The key of an object that only tries out a store: `{path_prefix}/.s3up-check-{random}`. No client
+/// can reach it, since no client's name begins with a dot.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProbeKey(ObjectKey);
+
+impl ProbeKey {
+    /// What the last segment begins with.
+    pub const NAME: &str = ".s3up-check-";
+
+    /// The key of the probe with this number. Fails only if the prefix is as long as a key may be.
+    pub fn new(prefix: &RemotePrefix, number: u128) -> Result<Self, PathError> {
+        let path = prefix.join(&format!("{}{number:032x}", Self::NAME))?;
+        Ok(Self(ObjectKey(path.as_str().to_owned())))
+    }
+
+    /// As what a store can be asked to keep.
+    pub fn as_object(&self) -> &ObjectKey {
+        &self.0
+    }
+}
+
 /// The full key of one object.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ObjectKey(String);
@@ -100,6 +145,49 @@ mod tests {
             let prefix = RemotePrefix::parse(prefix).unwrap();
             assert_eq!(ObjectKey::new(&prefix, &client, &path).unwrap().as_str(), expected);
         }
+    }
+
+    #[test]
+    fn a_folder_holds_what_its_client_can_have_stored_and_nothing_else() {
+        for (prefix, folder) in [("backups/", "backups/web/"), ("", "web/")] {
+            let prefix = RemotePrefix::parse(prefix).unwrap();
+            let web = ClientFolder::new(&prefix, &ClientName::parse("web").unwrap());
+            assert_eq!(web.as_str(), folder);
+            for (path, held) in [
+                ("web/a", true),
+                ("web/a/b.txt", true),
+                ("web/", false),
+                ("web", false),
+                ("web//a", false),
+                ("web/../other/a", false),
+                ("web-eu/a", false),
+                ("other/web/a", false),
+                (".s3up-check-1", false),
+                ("", false),
+            ] {
+                assert_eq!(web.holds(&format!("{prefix}{path}")), held, "{prefix}{path}");
+            }
+            assert!(!web.holds(&format!("x{prefix}web/a")));
+            let room = KEY_BYTES_MAX - folder.len();
+            let path = |length: usize| "a/".repeat(length / 2 - 1) + &"b".repeat(2 + length % 2);
+            assert!(web.holds(&format!("{folder}{}", path(room))));
+            assert!(!web.holds(&format!("{folder}{}", path(room + 1))));
+        }
+    }
+
+    #[test]
+    fn a_probe_lies_where_no_client_can() {
+        for (prefix, key) in [
+            ("backups/", "backups/.s3up-check-000000000000000000000000000000ff"),
+            ("", ".s3up-check-000000000000000000000000000000ff"),
+        ] {
+            let prefix = RemotePrefix::parse(prefix).unwrap();
+            let probe = ProbeKey::new(&prefix, 255).unwrap();
+            assert_eq!(probe.as_object().as_str(), key);
+        }
+        assert!(ClientName::parse(ProbeKey::NAME).is_err());
+        let long = RemotePrefix::parse(&"a/".repeat(500)).unwrap();
+        assert_eq!(ProbeKey::new(&long, 1), Err(PathError::TooLong));
     }
 
     #[test]

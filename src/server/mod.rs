@@ -6,6 +6,7 @@
 pub mod admitted;
 pub mod auth;
 pub mod buffers;
+pub mod check;
 pub mod clients;
 pub mod config;
 pub mod gate;
@@ -25,6 +26,7 @@ pub mod rota;
 pub mod route;
 pub mod shares;
 pub mod store;
+pub mod sweeper;
 pub mod workers;
 
 use crate::clock;
@@ -43,8 +45,10 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use store::directory::DirectoryStore;
+use store::inspect::Inspect;
 use store::s3::{Environment, S3Settings, S3Store};
 use store::{ObjectStore, StoreError};
+use sweeper::Sweeper;
 use workers::{Workers, WorkersError};
 
 /// Why the server could not start, or had to end.
@@ -109,7 +113,8 @@ fn open(
     stop: &Stop,
 ) -> Result<(Door, Workers), ServerError> {
     let hangups = hangups()?;
-    let store = open_store(&config.store, stop)?;
+    // From here on nobody can look into it or remove from it.
+    let store: Arc<dyn ObjectStore> = open_store(&config.store, stop)?;
     log::info!("s3up-server {} stores in {}", env!("CARGO_PKG_VERSION"), store.describe());
     match store.ready() {
         Ok(()) => {}
@@ -124,7 +129,8 @@ fn open(
     let room = find_room(&config)?;
     let listener = listen::listen(&config.server)?;
 
-    let handlers = Handlers::new(config.path_prefix.clone(), store);
+    let prefix = config.path_prefix.clone();
+    let handlers = Handlers::new(prefix.clone(), Arc::clone(&store));
     let workers = Workers::start(handlers, room.lanes, supervisor, stop)?;
     let gate = Gate::new(Parts {
         clients: Arc::clone(&clients),
@@ -137,6 +143,9 @@ fn open(
     let door = Door::open(listener, gate);
     let accepting = door.clone();
     supervisor.spawn("door", move || accepting.run())?;
+    let sweeper = Sweeper { prefix, clients: Arc::clone(&clients), store };
+    let stopped = stop.clone();
+    supervisor.spawn("sweeper", move || sweeper.run(stopped))?;
     let server = config.server.clone();
     let reload = Reload { file, config, clients, certificates };
     let stopped = stop.clone();
@@ -166,9 +175,9 @@ fn find_room(config: &Config) -> Result<Room, ServerError> {
     Ok(room)
 }
 
-fn open_store(config: &StoreConfig, stop: &Stop) -> Result<Box<dyn ObjectStore>, StoreError> {
+fn open_store(config: &StoreConfig, stop: &Stop) -> Result<Arc<dyn Inspect>, StoreError> {
     Ok(match config {
-        StoreConfig::Directory(path) => Box::new(DirectoryStore::open(path.clone())?),
+        StoreConfig::Directory(path) => Arc::new(DirectoryStore::open(path.clone())?),
         StoreConfig::S3(s3) => {
             let settings = S3Settings {
                 endpoint: s3.endpoint.clone(),
@@ -180,7 +189,7 @@ fn open_store(config: &StoreConfig, stop: &Stop) -> Result<Box<dyn ObjectStore>,
                 environment: Environment::process(),
                 deadlines: s3.deadlines,
             };
-            Box::new(S3Store::new(settings, stop.clone())?)
+            Arc::new(S3Store::new(settings, stop.clone())?)
         }
     })
 }

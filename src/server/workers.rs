@@ -253,14 +253,15 @@ mod tests {
     use crate::limits::SHUTDOWN_MAX;
     use crate::remote_path::{RemotePath, RemotePrefix};
     use crate::server::admitted::Identity;
-    use crate::server::key::{ClientName, ObjectKey};
+    use crate::server::key::{ClientFolder, ClientName, ObjectKey};
     use crate::server::lanes::{Lane, Loan, Need};
     use crate::server::route::Route;
     use crate::server::store::{
-        ByteRange, LargeObject, Metadata, ObjectInfo, ObjectStore, OpenObject, StoreError,
+        ByteRange, CannotSweep, LargeObject, Metadata, ObjectInfo, ObjectStore, OpenObject,
+        StoreError, Swept,
     };
     use crate::threads::StopSource;
-    use std::time::{Instant, SystemTime};
+    use std::time::{Duration, Instant, SystemTime};
 
     const LANES: usize = 2;
 
@@ -300,6 +301,9 @@ mod tests {
         fn ready(&self) -> Result<(), StoreError> {
             panicking()
         }
+        fn sweep(&self, _: &[ClientFolder], _: Duration, _: &Stop) -> Result<Swept, CannotSweep> {
+            panicking()
+        }
         fn open(
             &self,
             _: &ObjectKey,
@@ -325,7 +329,7 @@ mod tests {
     impl Scene {
         fn new() -> Self {
             let (mut supervisor, stop) = (Supervisor::new().unwrap(), StopSource::default());
-            let handlers = Handlers::new(RemotePrefix::parse("").unwrap(), Box::new(Panicking));
+            let handlers = Handlers::new(RemotePrefix::parse("").unwrap(), Arc::new(Panicking));
             let workers = Workers::start(handlers, LANES, &mut supervisor, &stop.stop()).unwrap();
             Self { workers, supervisor, stop }
         }

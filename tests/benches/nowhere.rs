@@ -1,11 +1,14 @@
 //! A store that keeps nothing and costs nothing.
 
 use s3up::digest::Digest;
-use s3up::server::key::ObjectKey;
+use s3up::server::key::{ClientFolder, ObjectKey};
 use s3up::server::part_buffer::PartBuffer;
 use s3up::server::store::{
-    ByteRange, LargeObject, Metadata, ObjectInfo, ObjectStore, OpenObject, StoreError,
+    ByteRange, CannotSweep, LargeObject, Metadata, ObjectInfo, ObjectStore, OpenObject, StoreError,
+    Swept,
 };
+use s3up::threads::Stop;
+use std::time::Duration;
 
 pub(crate) struct Nowhere;
 
@@ -37,6 +40,10 @@ impl ObjectStore for Nowhere {
 
     fn ready(&self) -> Result<(), StoreError> {
         Ok(())
+    }
+
+    fn sweep(&self, _: &[ClientFolder], _: Duration, _: &Stop) -> Result<Swept, CannotSweep> {
+        Ok(Swept::default())
     }
 }
 

@@ -48,7 +48,7 @@ pub(crate) fn serve(kind: ServerKind, folder: &Path) {
     let mut supervisor = Supervisor::new().unwrap();
     let stop = StopSource::default();
     let prefix = RemotePrefix::parse(PATH_PREFIX).unwrap();
-    let handlers = Handlers::new(prefix, Box::new(Nowhere));
+    let handlers = Handlers::new(prefix, Arc::new(Nowhere));
     let tls = (kind == ServerKind::GateTls)
         .then(|| Tls { cert_file: folder.join(CERTIFICATE), key_file: folder.join(PRIVATE_KEY) });
     // Kept to the end.

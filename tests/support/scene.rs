@@ -2,9 +2,11 @@
 
 use super::s3_server::{self, S3Server};
 use super::{files_below, key_below, tree};
+use s3up::remote_path::RemotePrefix;
 use s3up::secret::Secret;
-use s3up::server::key::ObjectKey;
+use s3up::server::key::{ClientFolder, ClientName, ObjectKey};
 use s3up::server::store::directory::DirectoryStore;
+use s3up::server::store::inspect::Inspect;
 use s3up::server::store::s3::{Deadlines, Environment, Identity, Keys, S3Settings, S3Store};
 use s3up::server::store::{ObjectStore, StoreError};
 use s3up::threads::{Stop, StopSource};
@@ -16,7 +18,7 @@ use tempfile::TempDir;
 
 /// A store, its other side, and a prefix that no other test uses.
 pub(crate) struct Scene {
-    pub(crate) store: Box<dyn ObjectStore>,
+    pub(crate) store: Box<dyn Inspect>,
     prefix: String,
     behind: Behind,
 }
@@ -50,27 +52,30 @@ impl Scene {
     }
 
     fn external() -> Option<Self> {
-        let read = |name: &str| std::env::var(format!("S3UP_TEST_S3_{name}"));
-        let endpoint = read("ENDPOINT").ok()?;
-        let [region, bucket, id, secret] =
-            ["REGION", "BUCKET", "ACCESS_KEY_ID", "SECRET_ACCESS_KEY"].map(|n| read(n).expect(n));
+        let (settings, store) = (external_settings()?, external_store()?);
         // The other side is looked at with other eyes than the store's own.
-        let credentials = s3::creds::Credentials::new(Some(&id), Some(&secret), None, None, None);
-        let place = s3::Region::Custom { region: region.clone(), endpoint: endpoint.clone() };
-        let other = s3::Bucket::new(&bucket, place, credentials.unwrap()).unwrap();
-        let external = S3Settings {
-            endpoint: Some(endpoint),
-            region,
-            bucket,
-            identity: keys(&id, &secret, None),
-            deadlines: Deadlines::default(),
-            ..settings("")
+        let Identity::Keys(Keys { access_key_id: id, secret_access_key: secret, .. }) =
+            &settings.identity
+        else {
+            panic!("the keys are in the environment")
         };
+        let secret = Some(secret.expose());
+        let credentials = s3::creds::Credentials::new(Some(id), secret, None, None, None);
+        let place = s3::Region::Custom {
+            region: settings.region.clone(),
+            endpoint: settings.endpoint.clone().unwrap(),
+        };
+        let other = s3::Bucket::new(&settings.bucket, place, credentials.unwrap()).unwrap();
         Some(Self {
-            store: Box::new(S3Store::new(external, never()).unwrap()),
+            store: Box::new(store),
             prefix: format!("run-{:016x}", fastrand::u64(..)),
             behind: Behind::External(other.with_path_style()),
         })
+    }
+
+    /// What every key in this scene begins with.
+    pub(crate) fn prefix(&self) -> &str {
+        &self.prefix
     }
 
     /// A key in this scene.
@@ -111,6 +116,33 @@ impl Scene {
                 pages.into_iter().flat_map(|page| page.uploads).map(|upload| upload.key).collect()
             }
         }
+    }
+
+    /// The same store, as another process opens it. (What this process is writing is not under way
+    /// there.)
+    pub(crate) fn another(&self) -> Box<dyn ObjectStore> {
+        match &self.behind {
+            Behind::Directory(folder) => {
+                Box::new(DirectoryStore::open(folder.path().join("store")).unwrap())
+            }
+            Behind::S3(server) => Box::new(prepare(settings(&server.endpoint())).unwrap()),
+            Behind::External(_) => Box::new(external_store().unwrap()),
+        }
+    }
+
+    /// The folder of a client in this scene.
+    pub(crate) fn client_folder(&self, client: &str) -> ClientFolder {
+        folder_of(&self.prefix, client)
+    }
+
+    /// Whether the other side lists what was begun. `s3s-fs` does not know this.
+    pub(crate) fn lists_what_was_begun(&self) -> bool {
+        !matches!(self.behind, Behind::S3(_))
+    }
+
+    /// Whether what is unfinished is told apart by its key there.
+    pub(crate) fn keeps_unfinished_below_its_key(&self) -> bool {
+        !matches!(self.behind, Behind::Directory(_))
     }
 
     /// The longest segment that the other side can hold, in bytes. `s3s-fs` keeps metadata in files
@@ -158,7 +190,27 @@ impl Drop for Scene {
     }
 }
 
-/// Settings for the test server at `endpoint`.
+/// The folder of `client` below `prefix`.
+pub(crate) fn folder_of(prefix: &str, client: &str) -> ClientFolder {
+    let prefix = RemotePrefix::parse(prefix).unwrap();
+    ClientFolder::new(&prefix, &ClientName::parse(client).unwrap())
+}
+
+/// Settings for the server that the environment names, if it names one.
+fn external_settings() -> Option<S3Settings> {
+    let read = |name: &str| std::env::var(format!("S3UP_TEST_S3_{name}"));
+    let endpoint = read("ENDPOINT").ok()?;
+    let [region, bucket, id, secret] =
+        ["REGION", "BUCKET", "ACCESS_KEY_ID", "SECRET_ACCESS_KEY"].map(|n| read(n).expect(n));
+    let identity = keys(&id, &secret, None);
+    let deadlines = Deadlines::default();
+    Some(S3Settings { region, bucket, identity, deadlines, ..settings(&endpoint) })
+}
+
+fn external_store() -> Option<S3Store> {
+    external_settings().map(|settings| prepare(settings).unwrap())
+}
+
 /// What tells nobody to end.
 pub(crate) fn never() -> Stop {
     static SOURCE: LazyLock<StopSource> = LazyLock::new(StopSource::default);
@@ -170,6 +222,7 @@ pub(crate) fn prepare(settings: S3Settings) -> Result<S3Store, StoreError> {
     S3Store::new(settings, never())
 }
 
+/// Settings for the test server at `endpoint`.
 pub(crate) fn settings(endpoint: &str) -> S3Settings {
     S3Settings {
         endpoint: Some(endpoint.to_owned()),

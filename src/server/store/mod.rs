@@ -1,7 +1,7 @@
 //! The contract every object store keeps.
 //!
-//! Runs on the worker threads; a store is shared by all of them. It owns the way to the bucket (or
-//! folder) and its credentials. It must not know of HTTP requests, clients or limits, and it must
+//! Runs on the worker threads and the `sweeper`; a store is shared by all of them. It owns the way to
+//! the bucket (or folder) and its credentials. It must not know of HTTP requests, clients or limits, and it must
 //! never show a client what the store behind it answered: a [`StoreError`] is for the server's log.
 //!
 //! One conformance suite (`tests/store_contract.rs`) holds every implementation to these sentences:
@@ -13,17 +13,24 @@
 //!    that stood there before still stands.
 //! 5. What `open` yields is exactly the bytes that were put, or an error: never fewer.
 //! 6. "Absent" is an answer only if the store said so; anything else is an error.
+//! 7. `sweep` removes what was begun, never finished and left by a process that is gone. It touches no
+//!    object, nothing younger than it was told, and nothing that is under way in this process.
 
 pub mod directory;
+pub mod inspect;
 pub mod s3;
+mod sweep;
+
+pub use sweep::{CannotSweep, Swept};
 
 use crate::digest::Digest;
-use crate::server::key::ObjectKey;
+use crate::server::key::{ClientFolder, ObjectKey};
 use crate::server::part_buffer::PartBuffer;
+use crate::threads::Stop;
 use crate::wire::{ErrorCode, Mtime};
 use std::fmt;
 use std::io::Read;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 /// A place for objects. See the module's head for what every implementation promises.
 pub trait ObjectStore: Send + Sync {
@@ -56,6 +63,16 @@ pub trait ObjectStore: Send + Sync {
 
     /// Whether the store would answer now.
     fn ready(&self) -> Result<(), StoreError>;
+
+    /// Removes what was begun in these folders at least `age` ago, by the store's clock, and what
+    /// nobody will finish. A store that keeps unfinished objects apart from their keys looks at all
+    /// of them. Ends early, and without an error, when `stop` is raised.
+    fn sweep(
+        &self,
+        folders: &[ClientFolder],
+        age: Duration,
+        stop: &Stop,
+    ) -> Result<Swept, CannotSweep>;
 }
 
 /// An object that is being written in parts, invisible until it is completed. Dropping it removes

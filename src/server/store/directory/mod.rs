@@ -14,14 +14,17 @@ mod tree;
 
 use self::attribute::{Attribute, Look};
 use self::tree::{Tree, Trouble};
+use super::inspect::{Finding, Inspect};
 use super::{
-    ByteRange, LargeObject, Metadata, ObjectInfo, ObjectStore, OpenObject, StoreError,
-    StoreErrorKind,
+    ByteRange, CannotSweep, LargeObject, Metadata, ObjectInfo, ObjectStore, OpenObject, StoreError,
+    StoreErrorKind, Swept,
 };
 use crate::digest::Digest;
 use crate::exact::ExactReader;
-use crate::server::key::ObjectKey;
+use crate::remote_path::RemotePrefix;
+use crate::server::key::{ClientFolder, ObjectKey, ProbeKey};
 use crate::server::part_buffer::PartBuffer;
+use crate::threads::Stop;
 use crate::wire::Mtime;
 use rustix::fs::{Timespec, Timestamps, UTIME_OMIT, XattrFlags};
 use rustix::io::Errno;
@@ -151,6 +154,43 @@ impl ObjectStore for DirectoryStore {
             });
         }
         self.probe().map_err(fail)
+    }
+
+    fn sweep(&self, _: &[ClientFolder], age: Duration, stop: &Stop) -> Result<Swept, CannotSweep> {
+        // All that is unfinished lies in one folder, which is the store's own.
+        Ok(match self.tree.sweep(age, || !stop.is_raised()) {
+            Ok(removed) => Swept { removed, failures: vec![] },
+            Err(trouble) => {
+                let subject = self.path.join(tree::TEMP).display().to_string();
+                Swept { removed: 0, failures: vec![failure("sweep", &subject, trouble)] }
+            }
+        })
+    }
+}
+
+impl Inspect for DirectoryStore {
+    fn lists(&self, probe: &ProbeKey) -> Result<bool, StoreError> {
+        let key = probe.as_object().as_str();
+        self.tree.shows(key).map_err(|trouble| failure("list", key, trouble))
+    }
+
+    fn remove(&self, probe: &ProbeKey) -> Result<(), StoreError> {
+        let key = probe.as_object().as_str();
+        self.tree.remove_file(key).map_err(|trouble| failure("remove", key, trouble))
+    }
+
+    fn begin_and_abort(&self, probe: &ProbeKey) -> Result<(), StoreError> {
+        let key = probe.as_object();
+        let fail = |trouble| failure("begin", key.as_str(), trouble);
+        let mut draft = self.draft(key, None).map_err(fail)?;
+        let removed = self.tree.remove_temp(&draft.name);
+        // It need not try again.
+        draft.moved = true;
+        removed.map_err(|trouble| failure("abort", key.as_str(), trouble))
+    }
+
+    fn findings(&self, _: &RemotePrefix) -> Vec<Finding> {
+        vec![]
     }
 }
 

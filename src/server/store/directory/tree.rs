@@ -4,12 +4,15 @@
 //! It must not follow a symbolic link and must not name a file by more than one segment: then no
 //! link and no rename inside the tree can lead a write out of it.
 
+use crate::server::store::sweep::has_age;
 use rustix::fs::{AtFlags, FileType, FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
+use std::collections::HashSet;
 use std::fs::File;
 use std::os::fd::OwnedFd;
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 /// Folder below the root that holds what is not finished yet. It lies there, and not in `/tmp`, so
 /// that a rename out of it never has to copy.
@@ -49,6 +52,8 @@ pub(super) struct Tree {
     temp: OwnedFd,
     /// Held while a folder is made and its parent is flushed. See [`Tree::wait_for_makers`].
     making: Mutex<()>,
+    /// Names in the temporary folder of what this process is writing.
+    under_way: Mutex<HashSet<String>>,
 }
 
 impl Tree {
@@ -62,14 +67,15 @@ impl Tree {
             Err(errno) => return Err(errno.into()),
         }
         let temp = open_folder(&root, TEMP)?;
-        let tree = Self { root, temp, making: Mutex::new(()) };
-        tree.sweep()?;
+        let (making, under_way) = (Mutex::new(()), Mutex::default());
+        let tree = Self { root, temp, making, under_way };
+        tree.clear()?;
         Ok(tree)
     }
 
     /// Every living process holds a shared lock on the temporary folder. Who gets the exclusive
     /// one is alone, so what lies there belongs to nobody; otherwise it may be another's upload.
-    fn sweep(&self) -> Result<(), Trouble> {
+    fn clear(&self) -> Result<(), Trouble> {
         match rustix::fs::flock(&self.temp, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => {}
             Err(Errno::WOULDBLOCK) => {
@@ -90,6 +96,51 @@ impl Tree {
         Ok(rustix::fs::flock(&self.temp, FlockOperation::LockShared)?)
     }
 
+    /// Removes temporary files that nobody has written to for `age`, and says how many. Here the
+    /// lock tells nothing, since this process holds it itself. The age is that of the inode's last
+    /// change: unlike the modification time nobody can set it back. A file of another process that
+    /// is not written to for a day is not an upload any more: its gate would have ended it.
+    pub(super) fn sweep(&self, age: Duration, go_on: impl Fn() -> bool) -> Result<u64, Trouble> {
+        let now = self.file_system_time()?;
+        let mut removed = 0;
+        for entry in rustix::fs::Dir::read_from(&self.temp)? {
+            if !go_on() {
+                break;
+            }
+            let entry = entry?;
+            let name = entry.file_name();
+            let stat = match rustix::fs::statat(&self.temp, name, AtFlags::SYMLINK_NOFOLLOW) {
+                Ok(stat) => stat,
+                // Finished or removed meanwhile.
+                Err(Errno::NOENT) => continue,
+                Err(errno) => return Err(errno.into()),
+            };
+            let ours = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile
+                && name.to_str().is_ok_and(|name| !self.under_way().contains(name));
+            if !ours || !has_age(stat.st_ctime as i64, now, age) {
+                continue;
+            }
+            match rustix::fs::unlinkat(&self.temp, name, AtFlags::empty()) {
+                Ok(()) => removed += 1,
+                Err(Errno::NOENT) => {}
+                Err(errno) => return Err(errno.into()),
+            }
+        }
+        Ok(removed)
+    }
+
+    /// What the clock says that stamps the files here, in Unix seconds: another machine's, perhaps.
+    fn file_system_time(&self) -> Result<i64, Trouble> {
+        let (name, file) = self.create_temp()?;
+        let stat = rustix::fs::fstat(&file);
+        self.remove_temp(&name)?;
+        Ok(stat?.st_ctime as i64)
+    }
+
+    fn under_way(&self) -> MutexGuard<'_, HashSet<String>> {
+        self.under_way.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Whether `path` still leads to the folder that was opened.
     pub(super) fn stands_at(&self, path: &Path) -> Result<bool, Trouble> {
         let (there, here) = (rustix::fs::stat(path)?, rustix::fs::fstat(&self.root)?);
@@ -102,13 +153,43 @@ impl Tree {
         let name = format!("{:032x}", fastrand::u128(..));
         let flags =
             OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let file = rustix::fs::openat(&self.temp, &name, flags, FILE_MODE)?;
-        Ok((name, File::from(file)))
+        // First: the sweep must not find a file before it is noted.
+        self.under_way().insert(name.clone());
+        match rustix::fs::openat(&self.temp, &name, flags, FILE_MODE) {
+            Ok(file) => Ok((name, File::from(file))),
+            Err(errno) => {
+                self.under_way().remove(&name);
+                Err(errno.into())
+            }
+        }
     }
 
     /// Removes a file from the temporary folder.
     pub(super) fn remove_temp(&self, name: &str) -> Result<(), Trouble> {
-        Ok(rustix::fs::unlinkat(&self.temp, name, AtFlags::empty())?)
+        let removed = rustix::fs::unlinkat(&self.temp, name, AtFlags::empty());
+        // Also if it could not be removed: a sweep will try again.
+        self.under_way().remove(name);
+        Ok(removed?)
+    }
+
+    /// Removes the file at `key`; it is no error if there is none.
+    pub(super) fn remove_file(&self, key: &str) -> Result<(), Trouble> {
+        let Some((folder, name)) = self.folder_of(key)? else { return Ok(()) };
+        match rustix::fs::unlinkat(&folder, name, AtFlags::empty()) {
+            Ok(()) | Err(Errno::NOENT) => Ok(()),
+            Err(errno) => Err(errno.into()),
+        }
+    }
+
+    /// Whether reading the folder of `key` shows its last segment.
+    pub(super) fn shows(&self, key: &str) -> Result<bool, Trouble> {
+        let Some((folder, name)) = self.folder_of(key)? else { return Ok(false) };
+        for entry in rustix::fs::Dir::read_from(&folder)? {
+            if entry?.file_name().to_bytes() == name.as_bytes() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Opens the file at `key` for reading; `None` if there is none.
@@ -163,6 +244,7 @@ impl Tree {
         }
         rustix::fs::renameat(&self.temp, temp, &folder, name)?;
         *moved = true;
+        self.under_way().remove(temp);
         rustix::fs::fsync(&folder)?;
         self.wait_for_makers();
         Ok(())

@@ -9,7 +9,8 @@
 //! over `ureq`, because the crate's own opens a new connection each and needs seven times the CPU.
 //! `place` says where the bucket is, `proxy` and `agent` how to get there, `credentials` who we are;
 //! `call` says what is asked, `request` signs, sends and tries again, `answer` judges, `multipart`
-//! holds an upload in parts.
+//! holds an upload in parts; `uploads` lists those that were begun, `sweep` aborts those that nobody
+//! will finish, and `under_way` knows which of them somebody here will. `inspect` is for `check` alone.
 
 mod agent;
 mod answer;
@@ -18,10 +19,15 @@ mod checksum;
 mod content_type;
 mod credentials;
 mod environment;
+mod inspect;
+mod listing;
 mod multipart;
 mod place;
 mod proxy;
 mod request;
+mod sweep;
+mod under_way;
+mod uploads;
 
 pub use self::credentials::{Identity, Keys};
 pub use self::environment::Environment;
@@ -31,16 +37,18 @@ use self::checksum::Checksum;
 use self::multipart::Upload;
 use self::place::Place;
 use self::request::Requests;
+use self::sweep::Sweep;
+use self::under_way::{Noted, UnderWay};
 use super::{
-    ByteRange, LargeObject, Metadata, ObjectInfo, ObjectStore, OpenObject, StoreError,
-    StoreErrorKind,
+    ByteRange, CannotSweep, LargeObject, Metadata, ObjectInfo, ObjectStore, OpenObject, StoreError,
+    StoreErrorKind, Swept,
 };
 use crate::crew::Crew;
 use crate::digest::Digest;
 use crate::exact::ExactReader;
 use crate::limits::http::{CONNECT, STALL};
 use crate::limits::s3::{ANSWER, RETRY_FOR};
-use crate::server::key::ObjectKey;
+use crate::server::key::{ClientFolder, ObjectKey};
 use crate::threads::Stop;
 use http::header::{CONTENT_TYPE, RANGE};
 use http::{HeaderMap, HeaderValue, Method, Response};
@@ -96,6 +104,7 @@ pub struct S3Store {
     requests: Arc<Requests>,
     /// The threads that send parts.
     crew: Crew,
+    under_way: UnderWay,
     description: String,
 }
 
@@ -119,7 +128,7 @@ impl S3Store {
             description += &format!(", by the proxy {} ({})", proxy.shown, proxy.variable);
         }
         let requests = Arc::new(Requests::new(settings, place, way.agent, stop));
-        Ok(Self { requests, crew: Crew::default(), description })
+        Ok(Self { requests, crew: Crew::default(), under_way: UnderWay::default(), description })
     }
 }
 
@@ -180,7 +189,10 @@ impl ObjectStore for S3Store {
         key: &ObjectKey,
         metadata: &Metadata,
     ) -> Result<Box<dyn LargeObject + 's>, StoreError> {
-        Ok(Box::new(Upload::begin(&self.requests, &self.crew, key.as_str(), metadata)?))
+        // First: the sweep must not find what is begun before it is noted.
+        let note = self.under_way.note(key.as_str());
+        let upload = Upload::begin(&self.requests, &self.crew, key.as_str(), metadata)?;
+        Ok(Box::new(Noted::new(upload, note)))
     }
 
     fn head(&self, key: &ObjectKey) -> Result<Option<ObjectInfo>, StoreError> {
@@ -215,6 +227,15 @@ impl ObjectStore for S3Store {
 
     fn ready(&self) -> Result<(), StoreError> {
         find_bucket(&self.requests, Retry::Never)
+    }
+
+    fn sweep(
+        &self,
+        folders: &[ClientFolder],
+        age: Duration,
+        stop: &Stop,
+    ) -> Result<Swept, CannotSweep> {
+        Sweep { requests: &self.requests, under_way: &self.under_way, age, stop }.run(folders)
     }
 }
 
