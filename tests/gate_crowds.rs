@@ -171,7 +171,8 @@ fn everybody_is_served(kind: Kind) {
     let sent: BTreeMap<_, _> = sent.map(|file| (file.path.clone(), file.content.clone())).collect();
     assert_eq!(sent.len(), SLOW + FAST + GROUPS * CLIENTS * FILES);
     assert!(stored == sent, "{:?}", stored.keys());
-    siege.assert_unharmed();
+    // `s3s-fs` cannot list what was begun.
+    siege.assert_unharmed_but_for(&["abandoned uploads cannot be removed: "]);
 }
 
 for_both_stores! { everybody_is_served }

@@ -213,6 +213,7 @@ fn versioning_and_lifecycle_are_told_as_they_are_and_what_is_denied_is_unknown()
     let denied = || Step::Answer(error(403, "AccessDenied"));
     for told in findings([denied(), denied(), denied()]) {
         assert!(told.contains("unknown: ") && told.contains("AccessDenied"), "{told}");
+        assert!(!told.contains("s3:PutObject"), "that is not what is missing: {told}");
     }
     let no_bucket = || Step::Answer(error(404, "NoSuchBucket"));
     for told in findings([no_bucket(), no_bucket(), no_bucket()]) {

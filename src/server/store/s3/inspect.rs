@@ -4,6 +4,7 @@
 //! probe. What it does not find out is no failure: many stores do not know these questions, and
 //! the best rights deny some of them.
 
+use super::answer::HINT_RIGHTS;
 use super::call::{Call, Retry};
 use super::listing::{ENCODED, decode};
 use super::{S3Store, uploads};
@@ -48,8 +49,8 @@ impl Inspect for S3Store {
     fn findings(&self, prefix: &RemotePrefix) -> Vec<Finding> {
         vec![
             Finding { subject: "unfinished", answer: self.unfinished(prefix) },
-            Finding { subject: "versioning", answer: self.versioning() },
-            Finding { subject: "lifecycle", answer: self.lifecycle(prefix) },
+            Finding { subject: "versioning", answer: self.versioning().map_err(unhinted) },
+            Finding { subject: "lifecycle", answer: self.lifecycle(prefix).map_err(unhinted) },
         ]
     }
 }
@@ -106,6 +107,11 @@ impl S3Store {
             |days| format!("unfinished uploads are aborted after {days} days"),
         ))
     }
+}
+
+/// Without the hint at the rights that backups need: to know this takes others, and nobody has to.
+fn unhinted(error: StoreError) -> StoreError {
+    StoreError { hint: error.hint.filter(|hint| *hint != HINT_RIGHTS), ..error }
 }
 
 #[derive(Debug, Default, Deserialize)]
