@@ -27,7 +27,8 @@ const HINT_KEY: &str = "the store does not know this key: check s3.access_key_id
 const HINT_PLACE: &str = "the bucket is elsewhere: check s3.region and s3.endpoint";
 pub(super) const HINT_RIGHTS: &str = "the key is wrong or may not do this: check s3.access_key_id and \
                            s3.secret_access_key, allow s3:PutObject, s3:GetObject and \
-                           s3:AbortMultipartUpload on the objects and s3:ListBucket on the bucket";
+                           s3:AbortMultipartUpload on the objects and s3:ListBucket on the bucket \
+                           (`s3up-server check` prints the whole policy)";
 const HINT_SECRET: &str = "the signature is wrong: check s3.secret_access_key (and s3.region)";
 const HINT_TOKEN: &str = "the session token is not valid or no longer: renew it";
 
