@@ -220,6 +220,9 @@ pub mod gate {
 pub mod s3 {
     use std::time::Duration;
 
+    /// For a body to be sent. With 8 MiB that is 28 KB/s, as one of many over a narrow line; as long as
+    /// a client and the gate wait for a sign of life.
+    pub const SEND: Duration = super::http::ANSWER;
     /// From the last byte of a request to the head of its answer. The store has an object of a few
     /// MiB to write.
     pub const ANSWER: Duration = Duration::from_secs(60);

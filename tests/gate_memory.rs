@@ -41,7 +41,8 @@ fn check(kind: Kind, count: usize, size: usize) {
         }
     });
     siege.before().assert_never_grew_by(((BUDGET_MIB + REST_MIB) * 1024) as u64);
-    siege.assert_unharmed();
+    // The S3 server of the tests has no list of uploads.
+    siege.assert_unharmed_but_for(&["abandoned uploads cannot be removed: "]);
 }
 
 #[test]

@@ -119,14 +119,15 @@ impl FaultProxy {
     }
 
     /// Checks that of the server's connections none stays that is not kept for the next request: there
-    /// are no more than were ever needed at once. What stalls
-    /// takes everything from now on, and says nothing still.
+    /// are no more than were ever needed at once, as far as the proxy can tell. A request may find the
+    /// last connection not yet free when its answer has just passed here. What stalls takes everything
+    /// from now on, and says nothing still.
     #[track_caller]
     pub(crate) fn assert_at_rest(&self) {
         self.shared.released.store(true, Ordering::Relaxed);
         eventually(DEADLINE, "the server lets go of its connections to S3", || {
             let state = self.shared.lock();
-            let rests = state.in_flight == 0 && state.connections.len() <= state.most_in_flight;
+            let rests = state.in_flight == 0 && state.connections.len() <= state.most_in_flight + 1;
             rests.then_some(())
         });
     }

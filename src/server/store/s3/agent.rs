@@ -9,6 +9,7 @@ use super::{Deadlines, S3Settings};
 use crate::ca_file;
 use crate::limits::S3_IDLE_CONNECTIONS_MAX;
 use crate::limits::http::{CONTINUE, IDLE};
+use crate::limits::s3::SEND;
 use crate::names::Names;
 use crate::server::store::{StoreError, StoreErrorKind};
 use rustls::CertificateError;
@@ -93,7 +94,7 @@ fn build(deadlines: &Deadlines, roots: RootCerts, proxy: Option<ureq::Proxy>) ->
         .timeout_connect(Some(deadlines.connect))
         .timeout_await_100(Some(CONTINUE.min(deadlines.stall)))
         .timeout_per_write(Some(deadlines.stall))
-        .timeout_send_body(Some(deadlines.answer))
+        .timeout_send_body(Some(SEND))
         .build();
     Agent::with_parts(config, DefaultConnector::default(), Names::default())
 }

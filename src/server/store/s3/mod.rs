@@ -86,8 +86,8 @@ pub struct Deadlines {
     pub connect: Duration,
     /// Without one byte sent, or received by a reader, for so long, the store counts as gone.
     pub stall: Duration,
-    /// For a body to be sent, and again for its acknowledgement. Completing an upload in parts may
-    /// take four times as long.
+    /// From the last byte of a request to its acknowledgement. Completing an upload in parts may take
+    /// four times as long.
     pub answer: Duration,
     /// What failed for a reason that may pass is tried again for so long.
     pub retry: Duration,
