@@ -101,7 +101,7 @@ impl Tree {
     /// change: unlike the modification time nobody can set it back. A file of another process that
     /// is not written to for a day is not an upload any more: its gate would have ended it.
     pub(super) fn sweep(&self, age: Duration, go_on: impl Fn() -> bool) -> Result<u64, Trouble> {
-        let now = self.file_system_time()?;
+        let mut now = None;
         let mut removed = 0;
         for entry in rustix::fs::Dir::read_from(&self.temp)? {
             if !go_on() {
@@ -117,7 +117,15 @@ impl Tree {
             };
             let ours = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile
                 && name.to_str().is_ok_and(|name| !self.under_way().contains(name));
-            if !ours || !has_age(stat.st_ctime as i64, now, age) {
+            if !ours {
+                continue;
+            }
+            // Asked for only if there is something to judge: it takes a file.
+            let now = match now {
+                Some(now) => now,
+                None => *now.insert(self.file_system_time()?),
+            };
+            if !has_age(stat.st_ctime as i64, now, age) {
                 continue;
             }
             match rustix::fs::unlinkat(&self.temp, name, AtFlags::empty()) {
