@@ -1,7 +1,7 @@
 //! What only S3 can get wrong: refusals, bad days, bad connections.
 
 use crate::support::s3_server::{self, S3Server};
-use crate::support::scene::{keys, never, settings};
+use crate::support::scene::{keys, prepare, settings};
 use crate::support::scripted_server::{ScriptedServer, Step, answer, error};
 use crate::support::{content, key_below, part};
 use s3up::digest::Digest;
@@ -19,7 +19,7 @@ fn key() -> ObjectKey {
 }
 
 fn store(settings: S3Settings) -> S3Store {
-    S3Store::new(settings, never()).unwrap()
+    prepare(settings).unwrap()
 }
 
 /// Every way to ask a store for something, and what came of it.
@@ -379,15 +379,12 @@ fn settings_that_name_no_place_are_refused_at_once() {
         (Some("http://h"), "x", "b/c"),
         (None, "nowhere-1", "b"),
     ] {
-        let error = S3Store::new(
-            S3Settings {
-                endpoint: endpoint.map(str::to_owned),
-                region: region.to_owned(),
-                bucket: bucket.to_owned(),
-                ..settings("")
-            },
-            never(),
-        );
+        let error = prepare(S3Settings {
+            endpoint: endpoint.map(str::to_owned),
+            region: region.to_owned(),
+            bucket: bucket.to_owned(),
+            ..settings("")
+        });
         assert_eq!(error.err().unwrap().kind, StoreErrorKind::Refused);
     }
 }

@@ -1,6 +1,6 @@
 //! What the S3 store does again by itself, and what it leaves to others.
 
-use crate::support::scene::{never, settings};
+use crate::support::scene::{never, prepare, settings};
 use crate::support::scripted_server::{Asked, ScriptedServer, Step, answer, error};
 use crate::support::{key_below, part};
 use s3up::digest::Digest;
@@ -182,7 +182,7 @@ fn the_next_part_can_be_received_while_the_last_one_is_on_its_way() {
     let answer = Duration::from_millis(300);
     let deadlines = Deadlines { answer, retry: Duration::ZERO, ..Deadlines::default() };
     let settings = S3Settings { deadlines, ..settings(&server.endpoint()) };
-    let store = S3Store::new(settings, never()).unwrap();
+    let store = prepare(settings).unwrap();
     let mut large = store.begin(&key(), &metadata()).unwrap();
     // Nobody has acknowledged it, nor will anybody.
     let buffer = large.append(part(CONTENT)).unwrap();

@@ -46,7 +46,7 @@ impl Scene {
             return scene;
         }
         let server = S3Server::start();
-        let store = S3Store::new(settings(&server.endpoint()), never()).unwrap();
+        let store = prepare(settings(&server.endpoint())).unwrap();
         let behind = Behind::S3(server);
         Self { store: Box::new(store), prefix: "backups".to_owned(), behind }
     }
