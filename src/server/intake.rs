@@ -1,9 +1,10 @@
 //! Takes an upload form apart and brings its file into the store.
 //!
 //! Runs on a worker thread, once per upload. It owns the one buffer that a part of the file is
-//! collected in; a large file's store has another one, and they change places. A file that fits the buffer is stored in one piece after everything about it is
-//! known; a larger one goes to the store in parts and becomes visible only after its length and
-//! digest were compared. Whatever ends early leaves nothing behind.
+//! collected in; a large file's store has another one, and they change places. A file that fits the
+//! buffer is stored in one piece after everything about it is known; a larger one goes to the store
+//! in parts and becomes visible only after its length and digest were compared. Whatever ends early
+//! leaves nothing behind.
 
 use crate::digest::{Digest, Hasher};
 use crate::limits::{FORM_OVERHEAD_BYTES_MAX, PART_BYTES};
