@@ -5,6 +5,29 @@
 
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
+/// What tells the time to whoever acts on it more than once while it works, such as an uploader that
+/// sends for minutes. A simulation has one of its own.
+pub trait Clock {
+    /// For deadlines and durations.
+    fn monotonic(&self) -> Instant;
+    /// UTC in whole seconds since 1970: for what is written down.
+    fn unix_seconds(&self) -> i64;
+}
+
+/// The clocks of this machine.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    fn monotonic(&self) -> Instant {
+        monotonic()
+    }
+
+    fn unix_seconds(&self) -> i64 {
+        unix_seconds()
+    }
+}
+
 /// The monotonic clock: for deadlines and durations.
 #[expect(clippy::disallowed_methods, reason = "this module owns the clock")]
 pub fn monotonic() -> Instant {

@@ -139,8 +139,11 @@ pub const SERVER_PAUSE_FIRST: Duration = Duration::from_secs(1);
 /// Longest pause when the server does not answer or is overloaded.
 pub const SERVER_PAUSE_MAX: Duration = Duration::from_secs(60);
 
-/// Pause after the server refused the API key: hammering would not help.
-pub const KEY_PAUSE: Duration = Duration::from_secs(60);
+/// First pause after the server refused the API key: hammering would not help ...
+pub const KEY_PAUSE_FIRST: Duration = Duration::from_secs(60);
+
+/// ... and the longest one: whoever mends the key at the server waits for no longer.
+pub const KEY_PAUSE_MAX: Duration = Duration::from_secs(5 * 60);
 
 /// How long a program may take to end after the first signal, uploads in hand included.
 /// The systemd units allow more.
@@ -149,6 +152,22 @@ pub const SHUTDOWN_MAX: Duration = Duration::from_secs(15);
 /// How long an upload in hand may still run after the first signal; then it is abandoned, and
 /// found again by the next start's scan.
 pub const UPLOAD_GRACE: Duration = Duration::from_secs(5);
+
+/// When the client tries again to watch what it could not.
+pub mod watch {
+    use std::time::Duration;
+
+    /// First pause before a folder that is gone is looked for again: deployments remove and make
+    /// them. It grows ...
+    pub const FOLDER_PAUSE_FIRST: Duration = Duration::from_secs(1);
+    /// ... up to this one.
+    pub const FOLDER_PAUSE_MAX: Duration = Duration::from_secs(60);
+    /// First pause before a tree that found no watches left is watched anew, and scanned. It
+    /// grows ...
+    pub const LIMIT_PAUSE_FIRST: Duration = Duration::from_secs(60);
+    /// ... up to this one.
+    pub const LIMIT_PAUSE_MAX: Duration = Duration::from_secs(60 * 60);
+}
 
 /// Bounds of the gate, beside those that are keys of the configuration (`limits:`).
 pub mod gate {

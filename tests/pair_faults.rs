@@ -143,6 +143,7 @@ fn a_key_that_is_refused_pauses_the_client_and_is_said() {
     let path = pair.write("a", b"a");
     pair.client.start();
     let line = pair.client.daemon().wait_for("uploads pause for ");
+    assert!(line.contains(" ERROR"), "{line}");
     assert!(line.contains("401 unauthorized") && line.contains("hint: compare server.api_key"));
     let seconds: u32 =
         line.split("pause for ").nth(1).unwrap().split(' ').next().unwrap().parse().unwrap();

@@ -1,46 +1,79 @@
 //! Looks at files and opens them, without ever being led out of a watched folder.
 //!
-//! Used by the watcher, the scanner and the uploader's workers. It owns nothing. Only regular files
-//! count, judged by their descriptor; symbolic links are never followed below a watched folder, not
-//! even one that took a folder's place a moment ago.
+//! Used by the watcher and the uploader's workers. It owns nothing. Only regular files count, judged
+//! by their descriptor; symbolic links are never followed below a watched folder, not even one that
+//! took a folder's place a moment ago. What the client wants of a disk is [`Disk`], so that a
+//! simulation can stand in for [`LocalDisk`].
 
 use crate::client::fingerprint::Fingerprint;
-use crate::client::stability::Sighting;
-use crate::clock;
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat, openat2};
 use rustix::io::Errno;
 use std::fs::File;
-use std::io;
+use std::io::{self, Read, Seek};
 use std::path::Path;
 
-/// Looks at a path: `None` if no regular file is there.
-pub fn look(path: &Path) -> io::Result<Option<Sighting>> {
-    let at = clock::monotonic();
-    match std::fs::symlink_metadata(path) {
-        Ok(metadata) if metadata.is_file() => {
-            Ok(Some(Sighting { fingerprint: Fingerprint::of(&metadata), at }))
-        }
-        Ok(_) => Ok(None),
-        Err(error) if is_gone(&error) => Ok(None),
-        Err(error) => Err(error),
+/// Where the files are.
+pub trait Disk {
+    /// An open file.
+    type File: OpenFile;
+
+    /// Looks at a path: `None` if no regular file is there.
+    fn look(&self, path: &Path) -> io::Result<Option<Fingerprint>>;
+
+    /// Whether a folder stands at a path, and no link to one.
+    fn is_folder(&self, path: &Path) -> bool;
+
+    /// Opens the file at `path`, which lies below `root`; `None` if no regular file is there. What
+    /// it looks like comes from the open file, not from its name.
+    fn open(&self, root: &Path, path: &Path) -> io::Result<Option<(Self::File, Fingerprint)>>;
+}
+
+/// A file that stays the same one, whatever becomes of its name.
+pub trait OpenFile: Read + Seek {
+    /// What it looks like now.
+    fn fingerprint(&self) -> io::Result<Fingerprint>;
+}
+
+impl OpenFile for File {
+    fn fingerprint(&self) -> io::Result<Fingerprint> {
+        self.metadata().map(|metadata| Fingerprint::of(&metadata))
     }
 }
 
-/// Opens the file at `path`, which lies below `root`; `None` if no regular file is there.
-pub fn open(root: &Path, path: &Path) -> io::Result<Option<(File, Fingerprint)>> {
-    // O_NONBLOCK: opening a FIFO must not wait for a writer. Regular files do not mind.
-    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
-    let file = match open_below(root, path, flags) {
-        Ok(file) => file,
-        // A symbolic link, or a socket: there is no regular file.
-        Err(Errno::LOOP | Errno::NXIO) => return Ok(None),
-        Err(error) => {
-            let error = io::Error::from(error);
-            return if is_gone(&error) { Ok(None) } else { Err(error) };
+/// The file systems of this machine.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct LocalDisk;
+
+impl Disk for LocalDisk {
+    type File = File;
+
+    fn look(&self, path: &Path) -> io::Result<Option<Fingerprint>> {
+        match std::fs::symlink_metadata(path) {
+            Ok(metadata) => Ok(metadata.is_file().then(|| Fingerprint::of(&metadata))),
+            Err(error) if is_gone(&error) => Ok(None),
+            Err(error) => Err(error),
         }
-    };
-    let metadata = file.metadata()?;
-    Ok(metadata.is_file().then(|| (file, Fingerprint::of(&metadata))))
+    }
+
+    fn is_folder(&self, path: &Path) -> bool {
+        std::fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_dir())
+    }
+
+    fn open(&self, root: &Path, path: &Path) -> io::Result<Option<(File, Fingerprint)>> {
+        // O_NONBLOCK: opening a FIFO must not wait for a writer. Regular files do not mind.
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
+        let file = match open_below(root, path, flags) {
+            Ok(file) => file,
+            // A symbolic link, or a socket: there is no regular file.
+            Err(Errno::LOOP | Errno::NXIO) => return Ok(None),
+            Err(error) => {
+                let error = io::Error::from(error);
+                return if is_gone(&error) { Ok(None) } else { Err(error) };
+            }
+        };
+        let metadata = file.metadata()?;
+        Ok(metadata.is_file().then(|| (file, Fingerprint::of(&metadata))))
+    }
 }
 
 fn open_below(root: &Path, path: &Path, flags: OFlags) -> Result<File, Errno> {
@@ -71,10 +104,10 @@ mod tests {
         std::fs::create_dir(&root).unwrap();
         std::fs::write(folder.path().join("secret"), "s").unwrap();
         make(&root);
-        let opened = open(&root, &root.join(name)).unwrap();
+        let opened = LocalDisk.open(&root, &root.join(name)).unwrap();
         assert_eq!(opened.is_some(), expected, "{name}");
         if let Some((_, fingerprint)) = opened {
-            assert_eq!(look(&root.join(name)).unwrap().unwrap().fingerprint, fingerprint);
+            assert_eq!(LocalDisk.look(&root.join(name)).unwrap(), Some(fingerprint));
         }
     }
 
@@ -117,6 +150,6 @@ mod tests {
         std::fs::write(real.join("a"), "x").unwrap();
         let root = folder.path().join("current");
         symlink(&real, &root).unwrap();
-        assert!(open(&root, &root.join("a")).unwrap().is_some());
+        assert!(LocalDisk.open(&root, &root.join("a")).unwrap().is_some());
     }
 }

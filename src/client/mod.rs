@@ -9,24 +9,32 @@ pub mod database;
 pub mod disk;
 pub mod fingerprint;
 pub mod form;
+pub mod hints;
+pub mod outage;
 pub mod parking;
 pub mod plan;
 pub mod queue;
+pub mod remote;
 pub mod retry;
+pub mod rewatch;
 pub mod scanner;
 pub mod scope;
 pub mod stability;
 pub mod tls;
 pub mod transport;
 pub mod uploader;
+pub mod watch_limit;
 pub mod watcher;
 
+use crate::clock::SystemClock;
 use crate::limits::{QUEUE_PATHS_MAX, WATCH_EVENTS_MAX};
 use crate::sqlite::DatabaseError;
 use crate::threads::{Died, Ended, StopSource, Supervisor, shutdown_deadline};
 use config::Config;
 use crossbeam_channel::bounded;
 use database::Database;
+use disk::LocalDisk;
+use hints::Hints;
 use queue::SharedQueue;
 use scanner::Scanner;
 use scope::Scope;
@@ -79,7 +87,7 @@ pub fn run(config: Config) -> Result<(), ClientError> {
     let transport = Transport::new(&config.server)?;
     let database = Arc::new(Database::open(&config.database)?);
     check_folders(&config)?;
-    let queue = Arc::new(SharedQueue::new(QUEUE_PATHS_MAX));
+    let queue = Arc::new(SharedQueue::new(config.watches.len(), QUEUE_PATHS_MAX));
     let debounce = config.stability.debounce;
     let scope = Scope::new(config.watches.clone(), &config.database);
     let baselines = baselines(&config, &database)?;
@@ -91,8 +99,15 @@ pub fn run(config: Config) -> Result<(), ClientError> {
     );
 
     let (scans, requests) = bounded(WATCH_EVENTS_MAX);
-    let watcher = Watcher::start(scope.clone(), database.clone(), queue.clone(), debounce, scans)
-        .map_err(ClientError::Watch)?;
+    let hints = Hints {
+        scope: scope.clone(),
+        database: Arc::clone(&database),
+        queue: Arc::clone(&queue),
+        debounce,
+        disk: LocalDisk,
+        clock: SystemClock,
+    };
+    let watcher = Watcher::start(hints, scans).map_err(ClientError::Watch)?;
     let scanner = Scanner {
         scope: scope.clone(),
         baselines,
@@ -105,7 +120,9 @@ pub fn run(config: Config) -> Result<(), ClientError> {
         scope,
         database,
         queue: Arc::clone(&queue),
-        transport,
+        disk: LocalDisk,
+        remote: transport,
+        clock: SystemClock,
         stability: config.stability,
         upload: config.upload,
         stop: stop.stop(),

@@ -1,12 +1,14 @@
 //! The upload queue: every path once, each at its time.
 //!
-//! [`Queue`] is pure: a deduplicating `VecDeque` of files that are ready, beside those whose time
-//! has not come. [`SharedQueue`] is the same under one mutex, with a way to wait. Watcher and
+//! [`Queue`] is pure: deduplicating `VecDeque`s of files that are ready, one for each watch, beside
+//! those whose time has not come. The watches take turns, so that a new file of one is not behind the
+//! catch-up of another. [`SharedQueue`] is the same under one mutex, with a way to wait. Watcher and
 //! scanner push, the uploader's workers pop; nobody sleeps on one file while others could go.
 //!
 //! A path is either waiting here or in the hands of one worker. What is heard of it meanwhile is kept
 //! with it, so that it is looked at again; it is never there twice and never forgotten.
 
+use crate::client::outage::FileFault;
 use crate::client::stability::Sighting;
 use crate::clock;
 use std::cmp::Reverse;
@@ -20,18 +22,30 @@ use std::time::Instant;
 pub struct Task {
     /// The file.
     pub path: Arc<Path>,
+    /// The watch it lies in, by its place in the configuration.
+    pub watch: usize,
+    /// Since when it is on its way.
+    pub since: Instant,
     /// What it looked like last, if that was seen already.
     pub sighting: Option<Sighting>,
     /// How often it was found changed since it was last at rest.
     pub changes: u32,
     /// How often sending it failed.
     pub failures: u32,
+    /// What became of it when the server could not serve it.
+    pub fault: FileFault,
 }
 
 impl Task {
-    /// A file that something was heard of.
-    pub fn new(path: impl Into<Arc<Path>>, sighting: Option<Sighting>) -> Self {
-        Self { path: path.into(), sighting, changes: 0, failures: 0 }
+    /// A file that something was heard of at the moment `since`.
+    pub fn new(
+        path: impl Into<Arc<Path>>,
+        watch: usize,
+        sighting: Option<Sighting>,
+        since: Instant,
+    ) -> Self {
+        let fault = FileFault::default();
+        Self { path: path.into(), watch, since, sighting, changes: 0, failures: 0, fault }
     }
 
     /// Takes a later look into account. One that shows the same does not make the wait longer; one
@@ -77,7 +91,7 @@ enum Place {
     /// In the queue; `latest` is what was seen of it since it came here.
     Waiting { latest: Option<Sighting> },
     /// With a worker; `touched` if something was heard of it since.
-    InHand { touched: bool },
+    InHand { watch: usize, touched: bool },
 }
 
 #[derive(Debug)]
@@ -116,7 +130,10 @@ impl Ord for Later {
 /// The pure queue; see the module's head.
 #[derive(Debug)]
 pub struct Queue {
-    ready: VecDeque<Task>,
+    /// For each watch.
+    ready: Vec<VecDeque<Task>>,
+    /// Whose turn it is.
+    turn: usize,
     later: BinaryHeap<Reverse<Later>>,
     places: HashMap<Arc<Path>, Place>,
     order: u64,
@@ -127,10 +144,12 @@ pub struct Queue {
 }
 
 impl Queue {
-    /// An empty queue for at most `room` paths. It is held: nothing leaves before [`Queue::release`].
-    pub fn new(room: usize) -> Self {
+    /// An empty queue for at most `room` paths of so many `watches`. It is held: nothing leaves
+    /// before [`Queue::release`].
+    pub fn new(watches: usize, room: usize) -> Self {
         Self {
-            ready: VecDeque::new(),
+            ready: vec![VecDeque::new(); watches.max(1)],
+            turn: 0,
             later: BinaryHeap::new(),
             places: HashMap::new(),
             order: 0,
@@ -151,11 +170,21 @@ impl Queue {
         self.places.is_empty()
     }
 
-    /// Takes a path in, to be looked at not before `due`.
+    /// Takes a path in that an event reported, to be looked at not before `due`.
     pub fn push(&mut self, task: Task, due: Instant) -> Pushed {
-        let full = self.places.len() >= self.room;
+        self.push_below(self.room, task, due)
+    }
+
+    /// Takes a path in that a scan found, to be looked at not before `due`. A scan can wait, so it
+    /// leaves an eighth of the room to events: each of them that finds none costs another scan.
+    pub fn push_scanned(&mut self, task: Task, due: Instant) -> Pushed {
+        self.push_below(self.room - self.room / 8, task, due)
+    }
+
+    fn push_below(&mut self, room: usize, task: Task, due: Instant) -> Pushed {
+        let full = self.places.len() >= room;
         match self.places.get_mut(&task.path) {
-            Some(Place::InHand { touched }) => {
+            Some(Place::InHand { touched, .. }) => {
                 *touched = true;
                 Pushed::Merged
             }
@@ -197,14 +226,9 @@ impl Queue {
         if let Some(until) = self.paused_until.filter(|until| *until > now) {
             return Popped::NotBefore(until);
         }
-        while let Some(Reverse(first)) = self.later.peek() {
-            if first.due > now {
-                break;
-            }
-            self.ready.extend(self.later.pop().map(|Reverse(later)| later.task));
-        }
-        if let Some(mut task) = self.ready.pop_front() {
-            let place = Place::InHand { touched: false };
+        self.ripen(now);
+        if let Some(mut task) = self.take_turns() {
+            let place = Place::InHand { watch: task.watch, touched: false };
             if let Some(Place::Waiting { latest: Some(latest) }) =
                 self.places.insert(Arc::clone(&task.path), place)
             {
@@ -213,6 +237,31 @@ impl Queue {
             return Popped::Task(task);
         }
         self.later.peek().map_or(Popped::Nothing, |Reverse(first)| Popped::NotBefore(first.due))
+    }
+
+    /// Makes those ready whose time has come.
+    fn ripen(&mut self, now: Instant) {
+        while self.later.peek().is_some_and(|Reverse(first)| first.due <= now) {
+            let Some(Reverse(Later { task, .. })) = self.later.pop() else { return };
+            let watch = task.watch.min(self.ready.len() - 1);
+            self.ready[watch].push_back(task);
+        }
+    }
+
+    /// The first ready task of the watch whose turn it is.
+    fn take_turns(&mut self) -> Option<Task> {
+        let watches = self.ready.len();
+        let mut order = (0..watches).map(|step| (self.turn + step) % watches);
+        let watch = order.find(|watch| !self.ready[*watch].is_empty())?;
+        self.turn = (watch + 1) % watches;
+        self.ready[watch].pop_front()
+    }
+
+    /// The earliest moment at which something may leave, if anything is here; one that has passed
+    /// if something is ready.
+    fn first_due(&self) -> Option<Instant> {
+        let ready = self.ready.iter().find_map(|tasks| tasks.front()).map(|task| task.since);
+        ready.or_else(|| self.later.peek().map(|Reverse(first)| first.due))
     }
 
     /// Takes a task back that needs another look, not before `due`. What was heard of it meanwhile
@@ -224,8 +273,8 @@ impl Queue {
     /// Ends a task. If something was heard of its path meanwhile, it begins anew.
     pub fn done(&mut self, path: &Arc<Path>, now: Instant) {
         let place = self.places.remove(path);
-        if place == Some(Place::InHand { touched: true }) {
-            self.wait(Task::new(Arc::clone(path), None), now);
+        if let Some(Place::InHand { watch, touched: true }) = place {
+            self.wait(Task::new(Arc::clone(path), watch, None, now), now);
         }
     }
 
@@ -248,28 +297,42 @@ pub struct SharedQueue {
 
 impl SharedQueue {
     /// An empty queue; see [`Queue::new`].
-    pub fn new(room: usize) -> Self {
-        Self { queue: Mutex::new(Queue::new(room)), ready: Condvar::new(), room: Condvar::new() }
+    pub fn new(watches: usize, room: usize) -> Self {
+        let queue = Mutex::new(Queue::new(watches, room));
+        Self { queue, ready: Condvar::new(), room: Condvar::new() }
     }
 
     /// Takes a path in if there is room.
     pub fn push(&self, task: Task, due: Instant) -> Pushed {
-        let pushed = self.lock().push(task, due);
-        self.ready.notify_one();
-        pushed
+        self.change(&mut self.lock(), |queue| queue.push(task, due))
     }
 
     /// Takes a path in, waiting for room if need be. A queue that is full is also released, so that
     /// a first scan of any size can end. `false` if the queue was closed meanwhile.
     pub fn push_waiting(&self, task: &Task, due: Instant) -> bool {
         let mut queue = self.lock();
-        while !queue.closed && queue.push(task.clone(), due) == Pushed::Full {
+        while !queue.closed {
+            if self.change(&mut queue, |queue| queue.push_scanned(task.clone(), due))
+                != Pushed::Full
+            {
+                return true;
+            }
             queue.release();
             self.ready.notify_all();
             queue = self.room.wait(queue).unwrap_or_else(PoisonError::into_inner);
         }
-        self.ready.notify_one();
-        !queue.closed
+        false
+    }
+
+    /// Changes the queue, and wakes those who wait if something may leave earlier than they know.
+    /// As they all wait for the same moment, they need to hear of no other.
+    fn change<T>(&self, queue: &mut Queue, change: impl FnOnce(&mut Queue) -> T) -> T {
+        let before = queue.first_due();
+        let result = change(queue);
+        if queue.first_due().is_some_and(|due| before.is_none_or(|before| due < before)) {
+            self.ready.notify_all();
+        }
+        result
     }
 
     /// Waits for the next task; `None` when the queue is closed.
@@ -291,14 +354,17 @@ impl SharedQueue {
 
     /// See [`Queue::put_back`].
     pub fn put_back(&self, task: Task, due: Instant) {
-        self.lock().put_back(task, due);
-        self.ready.notify_one();
+        self.change(&mut self.lock(), |queue| queue.put_back(task, due));
+    }
+
+    /// See [`Queue::pop`]; does not wait.
+    pub fn pop_at(&self, now: Instant) -> Popped {
+        self.lock().pop(now)
     }
 
     /// See [`Queue::done`].
-    pub fn done(&self, path: &Arc<Path>) {
-        self.lock().done(path, clock::monotonic());
-        self.ready.notify_one();
+    pub fn done(&self, path: &Arc<Path>, now: Instant) {
+        self.change(&mut self.lock(), |queue| queue.done(path, now));
         self.room.notify_all();
     }
 
@@ -347,7 +413,9 @@ mod tests {
     fn check(scenario: &str) {
         let start = clock::monotonic();
         let at = |second: &str| start + Duration::from_secs(second.parse().unwrap());
-        let mut queue = Queue::new(3);
+        // Small letters lie in the first watch, capital ones in the second.
+        let task = |path: &str| Task::new(Path::new(path), usize::from(path < "a"), None, start);
+        let mut queue = Queue::new(2, 3);
         queue.release();
         let mut shown = String::new();
         for line in scenario.lines().map(str::trim).filter(|line| !line.is_empty()) {
@@ -355,7 +423,7 @@ mod tests {
             let words: Vec<&str> = command.split(' ').collect();
             let answer = match words[..] {
                 ["push", path, second] => {
-                    format!("{:?}", queue.push(Task::new(Path::new(path), None), at(second)))
+                    format!("{:?}", queue.push(task(path), at(second)))
                 }
                 ["pop", second] => match queue.pop(at(second)) {
                     Popped::Task(task) => task.path.display().to_string(),
@@ -363,7 +431,7 @@ mod tests {
                     other => format!("{other:?}"),
                 },
                 ["back", path, second] => {
-                    queue.put_back(Task::new(Path::new(path), None), at(second));
+                    queue.put_back(task(path), at(second));
                     String::new()
                 }
                 ["done", path, second] => {
@@ -408,6 +476,32 @@ mod tests {
         check(
             "push a 3 -> Added\npush b 3 -> Added\npush c 2 -> Added\npop 5 -> c\npop 5 -> a\npop 5 -> b",
         );
+    }
+
+    #[test]
+    fn the_watches_take_turns() {
+        check(
+            "push a 0 -> Added
+             push b 0 -> Added
+             push A 1 -> Added
+             pop 1 -> a
+             pop 1 -> A
+             pop 1 -> b",
+        );
+    }
+
+    #[test]
+    fn a_scan_leaves_room_to_events() {
+        let now = clock::monotonic();
+        let mut queue = Queue::new(1, 8);
+        let task = |number: usize| Task::new(Path::new(&number.to_string()), 0, None, now);
+        for number in 0..7 {
+            assert_eq!(queue.push_scanned(task(number), now), Pushed::Added);
+        }
+        assert_eq!(queue.push_scanned(task(7), now), Pushed::Full);
+        assert_eq!(queue.push(task(7), now), Pushed::Added);
+        assert_eq!(queue.push(task(8), now), Pushed::Full);
+        assert_eq!(queue.push_scanned(task(0), now), Pushed::Merged);
     }
 
     #[test]
@@ -466,12 +560,12 @@ mod tests {
             (vec![look(0, 0), look(1, 1)], look(1, 1), 1),
             (vec![look(0, 0), look(1, 1), look(2, 2)], look(2, 2), 1),
         ] {
-            let mut queue = Queue::new(9);
+            let mut queue = Queue::new(1, 9);
             queue.release();
             for look in looks {
-                queue.push(Task::new(Path::new("a"), Some(look)), start);
+                queue.push(Task::new(Path::new("a"), 0, Some(look), start), start);
             }
-            let expected = Task { changes, ..Task::new(Path::new("a"), Some(sighting)) };
+            let expected = Task { changes, ..Task::new(Path::new("a"), 0, Some(sighting), start) };
             assert_eq!(queue.pop(start), Popped::Task(expected));
         }
     }
@@ -489,8 +583,8 @@ mod tests {
     #[test]
     fn nothing_leaves_before_the_first_scan_is_through() {
         let now = clock::monotonic();
-        let mut queue = Queue::new(9);
-        queue.push(Task::new(Path::new("a"), None), now);
+        let mut queue = Queue::new(1, 9);
+        queue.push(Task::new(Path::new("a"), 0, None, now), now);
         assert_eq!(queue.pop(now), Popped::Nothing);
         queue.release();
         assert!(matches!(queue.pop(now), Popped::Task(_)));
@@ -498,19 +592,19 @@ mod tests {
 
     #[test]
     fn a_scan_larger_than_the_queue_begins_to_drain_it() {
-        let queue = Arc::new(SharedQueue::new(2));
+        let queue = Arc::new(SharedQueue::new(1, 2));
         let scanner = Arc::clone(&queue);
         let now = clock::monotonic();
         std::thread::scope(|scope| {
             scope.spawn(move || {
                 for name in ["a", "b", "c", "d"] {
-                    assert!(scanner.push_waiting(&Task::new(Path::new(name), None), now));
+                    assert!(scanner.push_waiting(&Task::new(Path::new(name), 0, None, now), now));
                 }
             });
             for name in ["a", "b", "c", "d"] {
                 let task = queue.pop().unwrap();
                 assert_eq!(&*task.path, Path::new(name));
-                queue.done(&task.path);
+                queue.done(&task.path, now);
             }
         });
         assert!(queue.is_empty());
@@ -523,14 +617,14 @@ mod tests {
         fn no_path_is_lost_or_doubled(steps in proptest::collection::vec((0..4_u8, 0..4_usize), 0..200)) {
             let names: Vec<Arc<Path>> = ["a", "b", "c", "d"].map(|n| Arc::from(Path::new(n))).into();
             let now = clock::monotonic();
-            let mut queue = Queue::new(4);
+            let mut queue = Queue::new(2, 4);
             queue.release();
             let mut owed = [false; 4];
             let mut in_hand: [Option<Task>; 4] = [const { None }; 4];
             for (kind, index) in steps {
                 match kind {
                     0 => {
-                        prop_assert_ne!(queue.push(Task::new(Arc::clone(&names[index]), None), now), Pushed::Full);
+                        prop_assert_ne!(queue.push(Task::new(Arc::clone(&names[index]), index % 2, None, now), now), Pushed::Full);
                         owed[index] = true;
                     }
                     1 => if let Popped::Task(task) = queue.pop(now) {

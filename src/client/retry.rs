@@ -3,7 +3,9 @@
 //! Pure: chance is an argument.
 
 use crate::backoff;
-use crate::limits::{KEY_PAUSE, RETRY_DELAY_MAX, SERVER_PAUSE_FIRST, SERVER_PAUSE_MAX};
+use crate::limits::{
+    KEY_PAUSE_FIRST, KEY_PAUSE_MAX, RETRY_DELAY_MAX, SERVER_PAUSE_FIRST, SERVER_PAUSE_MAX,
+};
 use crate::wire::Fault;
 use std::time::Duration;
 
@@ -19,7 +21,7 @@ pub fn file_delay(first: Duration, failures: u32, chance: f64) -> Duration {
 /// reason.
 pub fn pause(fault: Fault, failures: u32, asked: Option<Duration>, chance: f64) -> Duration {
     let own = match fault {
-        Fault::Key => KEY_PAUSE,
+        Fault::Key => backoff::pause(KEY_PAUSE_FIRST, failures, KEY_PAUSE_MAX, 0.0),
         _ => backoff::pause(SERVER_PAUSE_FIRST, failures, SERVER_PAUSE_MAX, 0.0),
     };
     backoff::spread(own.max(asked.unwrap_or_default().min(RETRY_DELAY_MAX)), chance)
@@ -54,6 +56,7 @@ mod tests {
 
     #[test]
     fn a_refused_key_is_tried_again_at_long_intervals_only() {
-        assert_eq!(seconds(pause(Fault::Key, 1, None, 0.0)), 60.0);
+        let pause = |failures| seconds(pause(Fault::Key, failures, None, 0.0));
+        assert_eq!([1, 2, 3, 4, 99].map(pause), [60.0, 120.0, 240.0, 300.0, 300.0]);
     }
 }

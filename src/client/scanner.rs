@@ -182,14 +182,20 @@ impl Scanner {
             Ok(remote_path) => remote_path,
             Err(error) => {
                 tally.unnameable += 1;
-                return Ok(parking::park_unnameable(&self.database, path, error)?);
+                return Ok(parking::park_unnameable(
+                    &self.database,
+                    path,
+                    error,
+                    clock::unix_seconds(),
+                )?);
             }
         };
         if plan::need(record.as_ref(), remote_path.as_str(), &fingerprint) == Need::Nothing {
             return Ok(());
         }
         tally.queued += 1;
-        let task = Task::new(path, Some(Sighting { fingerprint, at }));
+        let watch = self.scope.index_of(path).unwrap_or_default();
+        let task = Task::new(path, watch, Some(Sighting { fingerprint, at }), at);
         if self.queue.push_waiting(&task, at + self.debounce) {
             Ok(())
         } else {

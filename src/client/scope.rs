@@ -32,7 +32,12 @@ impl Scope {
 
     /// The watch a path lies in, if any.
     pub fn watch_of(&self, path: &Path) -> Option<&Watch> {
-        self.watches.iter().find(|watch| {
+        self.index_of(path).and_then(|index| self.watches.get(index))
+    }
+
+    /// The place of the watch that a path lies in, if any.
+    pub fn index_of(&self, path: &Path) -> Option<usize> {
+        self.watches.iter().position(|watch| {
             // By components: `/data/up` is not around `/data/up2/x`.
             path.strip_prefix(&watch.local_path).is_ok_and(|relative| {
                 let depth = relative.components().count();

@@ -1,4 +1,4 @@
-//! The way to the server: one kept-alive HTTP agent, and what its answers mean.
+//! The way to the server over HTTP: one kept-alive agent, and what its answers mean.
 //!
 //! Shared by the uploader's workers. It owns the connections and the key. It knows nothing of the
 //! queue or the database, and it never decides what to do about a failure: [`Failure`] says whose
@@ -6,11 +6,12 @@
 
 use crate::client::config::Server;
 use crate::client::form::{Fields, FormBody};
+use crate::client::remote::{Failure, Remote};
 use crate::client::tls::{self, TrustError};
 use crate::limits::{ANSWER_BYTES_MAX, EXPECT_CONTINUE_BYTES, http};
 use crate::names::Names;
 use crate::secret::Secret;
-use crate::wire::{ErrorCode, Fault, ReceivedError, Uploaded, fault_of_status, route};
+use crate::wire::{ErrorCode, ReceivedError, Uploaded, fault_of_status, route};
 use std::io::{self, Read};
 use std::time::Duration;
 use ureq::http::{Response, header};
@@ -22,53 +23,6 @@ pub struct Transport {
     agent: Agent,
     url: String,
     api_key: Secret,
-}
-
-/// Why a file was not stored.
-#[derive(Debug, thiserror::Error)]
-pub enum Failure {
-    /// The file could not be read to its end.
-    #[error("cannot read it: {0}")]
-    File(io::Error),
-    /// The server answered, and not with success.
-    #[error("the server answers {status} {error}: {message}")]
-    Refused {
-        /// Who has to act.
-        fault: Fault,
-        /// The HTTP status.
-        status: u16,
-        /// The error code, or what stands in its place.
-        error: String,
-        /// What the server says about it.
-        message: String,
-        /// How long it asks to be left alone.
-        retry_after: Option<Duration>,
-    },
-    /// No answer: no connection, a broken one, none in time.
-    #[error("{0}")]
-    Unreachable(String),
-    /// An answer that cannot be true.
-    #[error("the server's answer is not what was asked for: {0}")]
-    Nonsense(String),
-}
-
-impl Failure {
-    /// Who has to act.
-    pub fn fault(&self) -> Fault {
-        match self {
-            Self::Refused { fault, .. } => *fault,
-            Self::Unreachable(_) => Fault::Server,
-            Self::File(_) | Self::Nonsense(_) => Fault::Exchange,
-        }
-    }
-
-    /// How long the server asks to be left alone.
-    pub fn retry_after(&self) -> Option<Duration> {
-        match self {
-            Self::Refused { retry_after, .. } => *retry_after,
-            _ => None,
-        }
-    }
 }
 
 impl Transport {
@@ -100,9 +54,23 @@ impl Transport {
         Ok(Self { agent, url: server.url.clone(), api_key: server.api_key.clone() })
     }
 
-    /// Sends one file. Success means that the server has it in its store, with exactly the size and
-    /// digest that were sent.
-    pub fn upload(&self, content: impl Read, fields: &Fields<'_>) -> Result<Uploaded, Failure> {
+    fn explain(&self, error: &ureq::Error) -> String {
+        if let Some(explanation) = tls::connector::explain(error) {
+            return format!("no secure connection to {}: {explanation}", self.url);
+        }
+        let hint = match error {
+            ureq::Error::Io(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+                "; hint: is s3up-server running there, on this port? (key server.url)"
+            }
+            ureq::Error::HostNotFound => "; hint: check the name in server.url",
+            _ => "",
+        };
+        format!("no answer from {}: {error}{hint}", self.url)
+    }
+}
+
+impl Remote for Transport {
+    fn upload(&self, content: &mut dyn Read, fields: &Fields<'_>) -> Result<Uploaded, Failure> {
         let mut form = FormBody::new(content, fields, boundary()?);
         let length = form.length();
         let mut request = self
@@ -130,20 +98,6 @@ impl Transport {
                 uploaded.size, uploaded.sha256
             ))),
         }
-    }
-
-    fn explain(&self, error: &ureq::Error) -> String {
-        if let Some(explanation) = tls::connector::explain(error) {
-            return format!("no secure connection to {}: {explanation}", self.url);
-        }
-        let hint = match error {
-            ureq::Error::Io(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
-                "; hint: is s3up-server running there, on this port? (key server.url)"
-            }
-            ureq::Error::HostNotFound => "; hint: check the name in server.url",
-            _ => "",
-        };
-        format!("no answer from {}: {error}{hint}", self.url)
     }
 }
 

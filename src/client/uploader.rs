@@ -7,39 +7,44 @@
 
 use crate::client::config::{Stability, Upload};
 use crate::client::database::Database;
-use crate::client::disk;
+use crate::client::disk::{Disk, OpenFile as _};
 use crate::client::fingerprint::Fingerprint;
 use crate::client::form::Fields;
+use crate::client::outage::{Outage, Waits};
 use crate::client::parking;
 use crate::client::plan::{self, Need, Record};
 use crate::client::queue::{SharedQueue, Task};
+use crate::client::remote::{Failure, Remote};
 use crate::client::retry;
 use crate::client::scope::Scope;
 use crate::client::stability::{Sighting, Verdict, judge};
-use crate::client::transport::{Failure, Transport};
-use crate::clock;
+use crate::clock::Clock;
 use crate::digest::Digest;
 use crate::limits::{PART_BYTES, UPLOAD_GRACE};
 use crate::remote_path::RemotePath;
 use crate::sqlite::DatabaseError;
 use crate::threads::{Interruptible, Stop};
 use crate::wire::{Fault, Mtime};
-use std::fs::File;
 use std::io::{self, Seek as _};
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
-/// What the workers share; see the module's head.
-pub struct Uploader {
+/// What the workers share; see the module's head. Disk, server and clock are those of this machine,
+/// or those of a simulation.
+pub struct Uploader<D, R, C> {
     /// What belongs to the backup.
     pub scope: Scope,
     /// What was uploaded.
     pub database: Arc<Database>,
     /// Where files come from and go back to.
     pub queue: Arc<SharedQueue>,
-    /// The way to the server.
-    pub transport: Transport,
+    /// Where the files are.
+    pub disk: D,
+    /// The server.
+    pub remote: R,
+    /// What time it is.
+    pub clock: C,
     /// When a file counts as at rest.
     pub stability: Stability,
     /// How often and when to try again.
@@ -50,15 +55,6 @@ pub struct Uploader {
     pub outage: Mutex<Outage>,
 }
 
-/// How long the server, or the key, has been failing.
-#[derive(Debug, Default)]
-pub struct Outage {
-    /// Pauses in a row; zero while all is well.
-    pauses: u32,
-    /// The end of the present pause.
-    until: Option<Instant>,
-}
-
 /// What becomes of a task after one turn.
 enum Turn {
     /// Nothing is left to do until something is heard of the file again.
@@ -67,20 +63,27 @@ enum Turn {
     Again(Task, Instant),
 }
 
-impl Uploader {
+impl<D: Disk, R: Remote, C: Clock> Uploader<D, R, C> {
     /// Works until the queue is closed.
     pub fn run(&self) {
         while let Some(task) = self.queue.pop() {
-            let path = Arc::clone(&task.path);
-            match self.turn(task) {
-                Ok(Turn::Done) => self.queue.done(&path),
-                Ok(Turn::Again(task, due)) => self.queue.put_back(task, due),
-                Err(error) => {
-                    // Without its memory the client cannot say what is done. It goes on trying:
-                    // a full disk may be emptied.
-                    self.pause(Fault::Server, None, &error);
-                    self.queue.put_back(Task::new(path, None), clock::monotonic());
-                }
+            self.take(task);
+        }
+    }
+
+    /// Takes one task from the queue a step further, and gives it back.
+    pub fn take(&self, task: Task) {
+        let (path, watch, since) = (Arc::clone(&task.path), task.watch, task.since);
+        match self.turn(task) {
+            Ok(Turn::Done) => self.queue.done(&path, self.clock.monotonic()),
+            Ok(Turn::Again(task, due)) => self.queue.put_back(task, due),
+            Err(error) => {
+                // Without its memory the client cannot say what is done. It goes on trying: a full
+                // disk may be emptied.
+                let now = self.clock.monotonic();
+                let waits = self.outage().pause(Fault::Server, None, now, fastrand::f64());
+                self.pause(waits, now, Fault::Server, &error);
+                self.queue.put_back(Task::new(path, watch, None, since), now);
             }
         }
     }
@@ -88,7 +91,7 @@ impl Uploader {
     fn turn(&self, mut task: Task) -> Result<Turn, DatabaseError> {
         let path = Arc::clone(&task.path);
         let Some((remote_path, root)) = self.place(&path)? else { return Ok(Turn::Done) };
-        let now = match disk::look(&path) {
+        let now = match self.look(&path) {
             Ok(Some(sighting)) => sighting,
             Ok(None) => return self.gone(&path),
             Err(error) => return self.failed(task, &format!("cannot look at it: {error}")),
@@ -107,7 +110,7 @@ impl Uploader {
             }
             Verdict::Changed(due) => return self.changed(task, Some(now), due),
         }
-        let (mut file, opened) = match disk::open(&root, &path) {
+        let (mut file, opened) = match self.disk.open(&root, &path) {
             Ok(Some(opened)) => opened,
             Ok(None) => return self.gone(&path),
             Err(error) => {
@@ -116,7 +119,7 @@ impl Uploader {
             }
         };
         if opened != now.fingerprint {
-            return self.changed(task, None, clock::monotonic());
+            return self.changed(task, None, self.clock.monotonic());
         }
         if let Need::Compare(stored) = need {
             match self.digest(&mut file) {
@@ -141,7 +144,7 @@ impl Uploader {
         match remote_path {
             Ok(remote_path) => Ok(Some((remote_path, Arc::from(watch.local_path.as_path())))),
             Err(error) => {
-                parking::park_unnameable(&self.database, path, error)?;
+                parking::park_unnameable(&self.database, path, error, self.clock.unix_seconds())?;
                 Ok(None)
             }
         }
@@ -150,12 +153,12 @@ impl Uploader {
     fn send(
         &self,
         task: Task,
-        mut file: File,
+        mut file: D::File,
         opened: &Fingerprint,
         remote_path: &RemotePath,
     ) -> Result<Turn, DatabaseError> {
         let path = Arc::clone(&task.path);
-        let started = clock::monotonic();
+        let started = self.clock.monotonic();
         // A large object's metadata is written before its bytes, so its digest has to come first;
         // a small one is read only once.
         let sha256 = match (opened.size > PART_BYTES as u64).then(|| self.digest(&mut file)) {
@@ -169,27 +172,26 @@ impl Uploader {
             mtime: Mtime::from_nanos(opened.mtime_ns),
             sha256,
         };
-        let content = self.interruptible(&file);
-        let uploaded = match self.transport.upload(content, &fields) {
+        let uploaded = match self.remote.upload(&mut self.interruptible(&mut file), &fields) {
             Ok(uploaded) => uploaded,
             // What looks like a failure may be a file that changed meanwhile.
             Err(_) if !self.untouched(&file, &path, opened) => {
-                return self.changed(task, None, clock::monotonic());
+                return self.changed(task, None, self.clock.monotonic());
             }
             Err(failure) => return self.refused(task, &failure),
         };
         self.server_answers();
         if !self.untouched(&file, &path, opened) {
             log::info!("{path:?} was changed while it was sent; it is sent again");
-            return self.changed(task, None, clock::monotonic());
+            return self.changed(task, None, self.clock.monotonic());
         }
         let record = Record {
             remote_path: remote_path.to_string(),
             fingerprint: *opened,
             sha256: uploaded.sha256,
         };
-        self.database.uploaded(&path, &record, clock::unix_seconds())?;
-        let seconds = (clock::monotonic() - started).as_secs_f64();
+        self.database.uploaded(&path, &record, self.clock.unix_seconds())?;
+        let seconds = (self.clock.monotonic() - started).as_secs_f64();
         log::info!(
             "uploaded {path:?} to {:?}: {} bytes, sha256 {}, {seconds:.3} s",
             uploaded.s3_key,
@@ -200,18 +202,23 @@ impl Uploader {
     }
 
     /// Whether both the open file and what now stands at its path are still what was opened.
-    fn untouched(&self, file: &File, path: &Path, opened: &Fingerprint) -> bool {
-        let open = file.metadata().is_ok_and(|metadata| Fingerprint::of(&metadata) == *opened);
-        let named = disk::look(path)
-            .is_ok_and(|sighting| sighting.is_some_and(|now| now.fingerprint == *opened));
+    fn untouched(&self, file: &D::File, path: &Path, opened: &Fingerprint) -> bool {
+        let open = file.fingerprint().is_ok_and(|now| now == *opened);
+        let named = self.disk.look(path).is_ok_and(|now| now == Some(*opened));
         open && named
     }
 
-    fn interruptible<'f>(&self, file: &'f File) -> Interruptible<&'f File> {
+    /// What stands at a path now. The moment is taken before the look: what was seen is no younger.
+    fn look(&self, path: &Path) -> io::Result<Option<Sighting>> {
+        let at = self.clock.monotonic();
+        Ok(self.disk.look(path)?.map(|fingerprint| Sighting { fingerprint, at }))
+    }
+
+    fn interruptible<'f>(&self, file: &'f mut D::File) -> Interruptible<&'f mut D::File> {
         Interruptible::new(file, self.stop.clone(), UPLOAD_GRACE)
     }
 
-    fn digest(&self, file: &mut File) -> io::Result<Digest> {
+    fn digest(&self, file: &mut D::File) -> io::Result<Digest> {
         let digest = Digest::of_reader(self.interruptible(file))?;
         file.rewind()?;
         Ok(digest)
@@ -247,7 +254,7 @@ impl Uploader {
         self.park(&task.path, &reason)
     }
 
-    fn refused(&self, mut task: Task, failure: &Failure) -> Result<Turn, DatabaseError> {
+    fn refused(&self, task: Task, failure: &Failure) -> Result<Turn, DatabaseError> {
         if self.stop.is_raised() {
             // The queue is closed already; the file is found again at the next start.
             log::info!("{:?} was not sent to its end: the program is ending", task.path);
@@ -259,13 +266,39 @@ impl Uploader {
                 self.park(&task.path, &failure.to_string())
             }
             Fault::Exchange => self.failed(task, &failure.to_string()),
-            fault @ (Fault::Key | Fault::Server) => {
-                self.pause(fault, failure.retry_after(), failure);
-                // It rests, but for how long the server is away nobody knows: look again.
-                task.sighting = None;
-                Ok(Turn::Again(task, clock::monotonic()))
-            }
+            fault @ (Fault::Key | Fault::Server) => self.unserved(task, fault, failure),
         }
+    }
+
+    /// The server could not take it, and that is not the file's fault.
+    fn unserved(
+        &self,
+        mut task: Task,
+        fault: Fault,
+        failure: &Failure,
+    ) -> Result<Turn, DatabaseError> {
+        let now = self.clock.monotonic();
+        let asked = failure.retry_after();
+        let waits = self.outage().failed(fault, &mut task.fault, asked, now, fastrand::f64());
+        // It rests, but for how long the server is away nobody knows: look again.
+        task.sighting = None;
+        if waits != Waits::FileAlone {
+            self.pause(waits, now, fault, failure);
+            return Ok(Turn::Again(task, now));
+        }
+        let times = task.fault.alone;
+        let delay = retry::file_delay(self.upload.retry_delay, times, fastrand::f64());
+        if times == self.upload.retry_attempts.saturating_add(1) {
+            let reason = format!("{failure}; others are stored meanwhile; it is tried on and on");
+            parking::park(&self.database, &task.path, &reason, self.clock.unix_seconds())?;
+        } else {
+            log::warn!(
+                "{:?}: {failure}; others are stored meanwhile; tried again in {:.1} s",
+                task.path,
+                delay.as_secs_f64()
+            );
+        }
+        Ok(Turn::Again(task, now + delay))
     }
 
     fn failed(&self, mut task: Task, reason: &str) -> Result<Turn, DatabaseError> {
@@ -281,41 +314,35 @@ impl Uploader {
             task.failures,
             self.upload.retry_attempts
         );
-        Ok(Turn::Again(task, clock::monotonic() + delay))
+        Ok(Turn::Again(task, self.clock.monotonic() + delay))
     }
 
     fn park(&self, path: &Path, reason: &str) -> Result<Turn, DatabaseError> {
-        parking::park(&self.database, path, reason)?;
+        parking::park(&self.database, path, reason, self.clock.unix_seconds())?;
         Ok(Turn::Done)
     }
 
-    /// Lets no upload begin for a while. Several workers meet the same outage at once; it counts
-    /// and is reported once.
-    fn pause(&self, fault: Fault, asked: Option<Duration>, cause: &dyn std::fmt::Display) {
-        let mut outage = self.outage.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = clock::monotonic();
-        if outage.until.is_some_and(|until| until > now) {
-            return;
-        }
-        outage.pauses = outage.pauses.saturating_add(1);
-        let pause = retry::pause(fault, outage.pauses, asked, fastrand::f64());
-        outage.until = Some(now + pause);
+    /// Lets no upload begin for a while, and says so, if that is news.
+    fn pause(&self, waits: Waits, now: Instant, fault: Fault, cause: &dyn std::fmt::Display) {
+        let Waits::Everybody(pause) = waits else { return };
         self.queue.pause(now + pause);
-        let hint = match fault {
-            Fault::Key => "; hint: compare server.api_key with the server's clients",
-            _ => "",
-        };
-        log::warn!(
-            "uploads pause for {:.0} s, {} files wait: {cause}{hint}",
-            pause.as_secs_f64(),
-            self.queue.len()
-        );
+        let (seconds, waiting) = (pause.as_secs_f64(), self.queue.len());
+        match fault {
+            Fault::Key => log::error!(
+                "uploads pause for {seconds:.0} s, nothing is backed up, {waiting} files wait: \
+                 {cause}; hint: compare server.api_key with the server's clients"
+            ),
+            _ => log::warn!("uploads pause for {seconds:.0} s, {waiting} files wait: {cause}"),
+        }
     }
 
     fn server_answers(&self) {
-        let mut outage = self.outage.lock().unwrap_or_else(PoisonError::into_inner);
-        if std::mem::take(&mut *outage).pauses > 0 {
+        if self.outage().answered() {
             log::info!("the server answers again; {} files wait", self.queue.len());
         }
+    }
+
+    fn outage(&self) -> MutexGuard<'_, Outage> {
+        self.outage.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -4,48 +4,36 @@
 //! inotify watches. Events are hints: whatever is lost here (an overflow, a watch that could not be
 //! set) is found by a scan, so every loss becomes a request to the scanner and never a guess.
 
-use crate::client::database::Database;
-use crate::client::disk;
-use crate::client::parking;
-use crate::client::queue::{Pushed, SharedQueue, Task};
+use crate::client::disk::LocalDisk;
+use crate::client::hints::{Batch, Hints};
+use crate::client::rewatch::{Lack, Rewatch};
 use crate::client::scanner::ScanRequest;
-use crate::client::scope::Scope;
-use crate::clock;
+use crate::client::watch_limit;
+use crate::clock::{self, SystemClock};
 use crate::limits::WATCH_EVENTS_MAX;
 use crate::threads::Stop;
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded, select};
 use notify::event::{CreateKind, EventKindMask, ModifyKind, RemoveKind, RenameMode};
 use notify::{ErrorKind, Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
-use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
-
-/// How long to wait before a watch that could not be set is tried again.
-const REWATCH_INTERVAL: Duration = Duration::from_secs(60);
 
 /// The watcher; see the module's head.
 pub struct Watcher {
-    scope: Scope,
-    database: Arc<Database>,
-    queue: Arc<SharedQueue>,
-    debounce: Duration,
+    hints: Hints<LocalDisk, SystemClock>,
     scans: Sender<ScanRequest>,
     inotify: RecommendedWatcher,
     events: Receiver<notify::Result<Event>>,
     overflowed: Arc<AtomicBool>,
-    unwatched: Vec<usize>,
+    rewatch: Rewatch,
 }
 
 impl Watcher {
     /// Sets the watches. A folder that cannot be watched is reported, left to the scans and tried
     /// again later; an error means that this machine has no inotify to offer at all.
     pub fn start(
-        scope: Scope,
-        database: Arc<Database>,
-        queue: Arc<SharedQueue>,
-        debounce: Duration,
+        hints: Hints<LocalDisk, SystemClock>,
         scans: Sender<ScanRequest>,
     ) -> Result<Self, notify::Error> {
         let (sender, events) = bounded(WATCH_EVENTS_MAX);
@@ -60,101 +48,91 @@ impl Watcher {
         let kinds = EventKindMask::CORE | EventKindMask::ACCESS_CLOSE;
         let config = notify::Config::default().with_follow_symlinks(false).with_event_kinds(kinds);
         let inotify = RecommendedWatcher::new(forward, config)?;
-        let unwatched = (0..scope.watches().len()).collect();
-        let mut watcher = Self {
-            scope,
-            database,
-            queue,
-            debounce,
-            scans,
-            inotify,
-            events,
-            overflowed,
-            unwatched,
-        };
-        watcher.watch_the_unwatched();
+        let rewatch = Rewatch::default();
+        let mut watcher = Self { hints, scans, inotify, events, overflowed, rewatch };
+        for index in watcher.all_watches() {
+            watcher.watch(index);
+        }
         Ok(watcher)
     }
 
     /// Forwards events until `stop` is raised.
     pub fn run(mut self, stop: &Stop) {
-        let mut due = None;
         loop {
-            let retry = if self.unwatched.is_empty() {
-                due = None;
-                crossbeam_channel::never()
-            } else {
-                // Kept from turn to turn: events from elsewhere must not put it off.
-                let due = due.get_or_insert_with(|| clock::monotonic() + REWATCH_INTERVAL);
-                crossbeam_channel::at(*due)
-            };
+            let retry =
+                self.rewatch.next().map_or_else(crossbeam_channel::never, crossbeam_channel::at);
             select! {
                 recv(stop.receiver()) -> _ => return,
                 recv(self.events) -> event => {
                     let Ok(event) = event else { return };
                     self.take_batch(event);
                 }
-                recv(retry) -> _ => {
-                    due = None;
-                    if self.watch_the_unwatched() {
-                        self.request(ScanRequest::Everything { cause: "a folder is watched again" });
-                    }
-                }
+                recv(retry) -> _ => self.close_gaps(),
             }
         }
     }
 
-    /// Tries to watch what is not watched. Returns whether something may have happened unheard that
-    /// a scan can find.
-    fn watch_the_unwatched(&mut self) -> bool {
+    /// Tries again to watch what is not watched. All is scanned then: nobody knows what happened
+    /// there unheard.
+    fn close_gaps(&mut self) {
         let mut missed = false;
-        for index in std::mem::take(&mut self.unwatched) {
-            let watch = &self.scope.watches()[index];
-            let mode = if watch.recursive {
-                RecursiveMode::Recursive
-            } else {
-                RecursiveMode::NonRecursive
-            };
-            // What is watched in part would be left as it is, with its gaps.
-            missed |= self.inotify.unwatch(&watch.local_path).is_ok();
-            match self.inotify.watch(&watch.local_path, mode) {
-                Ok(()) => {
-                    missed = true;
-                    log::info!("watching {:?}", watch.local_path);
-                }
-                Err(error) => {
+        for index in self.rewatch.due(clock::monotonic()) {
+            missed |= self.watch(index);
+        }
+        if missed {
+            self.request(ScanRequest::Everything { cause: "a folder is watched again" });
+        }
+    }
+
+    /// Watches one of the folders anew. Returns whether something may have happened unheard that a
+    /// scan can find.
+    fn watch(&mut self, index: usize) -> bool {
+        let watch = &self.hints.scope.watches()[index];
+        let path = &watch.local_path;
+        let mode =
+            if watch.recursive { RecursiveMode::Recursive } else { RecursiveMode::NonRecursive };
+        // What is watched in part would be left as it is, with its gaps.
+        let missed = self.inotify.unwatch(path).is_ok();
+        match self.inotify.watch(path, mode) {
+            Ok(()) => {
+                self.rewatch.mended(index);
+                log::info!("watching {path:?}");
+                true
+            }
+            Err(error) => {
+                let lack = lack_of(&error);
+                if self.rewatch.failed(index, lack, clock::monotonic()) {
                     log::warn!(
-                        "cannot watch {:?}: {}; it is scanned at intervals and watched as soon as \
-                         that works",
-                        watch.local_path,
-                        explain(&error)
+                        "cannot watch all of {path:?}: {}; it is scanned at intervals and watched as \
+                         soon as that works",
+                        self.explain(&error)
                     );
-                    self.unwatched.push(index);
                 }
+                missed
             }
         }
-        missed
     }
 
     /// Handles one event and all that came with it, each path once.
     fn take_batch(&mut self, first: notify::Result<Event>) {
-        let mut batch = Batch::default();
-        batch.add(first);
-        for event in self.events.try_iter().take(WATCH_EVENTS_MAX) {
-            batch.add(event);
+        let mut heard = Heard::default();
+        let more = self.events.try_iter().take(WATCH_EVENTS_MAX);
+        let events = std::iter::once(first).chain(more);
+        let failures: Vec<_> = events.filter_map(|event| heard.add(event).err()).collect();
+        for failure in failures {
+            self.take_failure(&failure);
         }
+        let Heard { mut batch, rewatch } = heard;
         if self.overflowed.swap(false, Ordering::SeqCst) {
             batch.rescan = Some("events came faster than they could be taken");
         }
-        if batch.rewatch {
+        if rewatch {
             // Among what was lost may be a new folder, of which nothing more would ever be heard.
-            self.unwatched = self.all_watches();
-            self.watch_the_unwatched();
-        } else if batch.incomplete {
-            // As soon as there is room again, which takes an operator.
-            self.unwatched = self.all_watches();
+            for index in self.all_watches() {
+                self.watch(index);
+            }
         }
-        if !batch.folders.is_empty() {
+        if !(batch.folders.is_empty() && batch.moved_in.is_empty()) {
             // The thread that sets the watches answers this after it has set those of the new
             // folders. Only then may they be scanned: a file made between a scan and its watch
             // would be seen by neither.
@@ -163,55 +141,43 @@ impl Watcher {
                 batch.rescan = Some("the watches do not answer");
             }
         }
-        for folder in batch.folders {
-            self.request(ScanRequest::Folder(folder));
-        }
-        for path in batch.paths {
-            self.take_path(&path, &mut batch.rescan);
-        }
-        for path in batch.removed {
+        for path in std::mem::take(&mut batch.removed) {
             self.take_removed(&path);
         }
-        if let Some(cause) = batch.rescan {
-            self.request(ScanRequest::Everything { cause });
+        for request in self.hints.take(batch) {
+            self.request(request);
         }
     }
 
-    fn all_watches(&self) -> Vec<usize> {
-        (0..self.scope.watches().len()).collect()
+    fn all_watches(&self) -> std::ops::Range<usize> {
+        0..self.hints.scope.watches().len()
     }
 
-    fn take_path(&self, path: &Path, rescan: &mut Option<&'static str>) {
-        let Some(remote_path) = self.scope.remote_path(path) else { return };
-        let sighting = match disk::look(path) {
-            Ok(Some(sighting)) => sighting,
-            Ok(None) => return,
-            Err(error) => {
-                log::warn!("not backed up: {path:?}: {error}; hint: let this user read it");
-                return;
+    /// Some part of some watch could not be set.
+    fn take_failure(&mut self, error: &notify::Error) {
+        let mut news = true;
+        if lack_of(error) == Lack::Watches {
+            // For which of them, the error may not say. They are all tried again when there may be
+            // room again, which takes an operator.
+            let now = clock::monotonic();
+            news = false;
+            for index in self.all_watches() {
+                news |= self.rewatch.found(index, Lack::Watches, now);
             }
-        };
-        if let Err(error) = remote_path {
-            if let Err(error) = parking::park_unnameable(&self.database, path, error) {
-                log::error!("{error}");
-            }
-            return;
         }
-        let due = sighting.at + self.debounce;
-        if self.queue.push(Task::new(path, Some(sighting)), due) == Pushed::Full {
-            *rescan = Some("the queue is full");
+        if news {
+            log::warn!("a watch failed, everything is scanned: {}", self.explain(error));
         }
     }
 
     /// A watched folder itself is gone: its watch is dead even if a folder of its name comes back.
     fn take_removed(&mut self, path: &Path) {
-        let roots = self.scope.watches().iter();
-        let Some(index) = roots.clone().position(|watch| watch.local_path == path) else { return };
-        if !self.unwatched.contains(&index) {
+        let mut watches = self.hints.scope.watches().iter();
+        let Some(index) = watches.position(|watch| watch.local_path == path) else { return };
+        // May be unknown by now, which is what is wanted.
+        let _ = self.inotify.unwatch(path);
+        if self.rewatch.failed(index, Lack::Folder, clock::monotonic()) {
             log::error!("not backed up: watched folder {path:?} is gone; it is looked for again");
-            // May be unknown by now, which is what is wanted.
-            let _ = self.inotify.unwatch(path);
-            self.unwatched.push(index);
         }
     }
 
@@ -221,70 +187,69 @@ impl Watcher {
             log::error!("the scanner does not keep up: {request:?} is left to the next scan");
         }
     }
-}
 
-/// What a number of events say, each path once.
-#[derive(Debug, Default, PartialEq, Eq)]
-struct Batch {
-    paths: BTreeSet<PathBuf>,
-    folders: BTreeSet<PathBuf>,
-    removed: BTreeSet<PathBuf>,
-    rescan: Option<&'static str>,
-    /// Folders may have appeared that are not watched.
-    rewatch: bool,
-    /// Folders have appeared that cannot be watched for want of watches.
-    incomplete: bool,
-}
-
-impl Batch {
-    fn add(&mut self, event: notify::Result<Event>) {
-        let event = match event {
-            Ok(event) => event,
-            Err(error) => {
-                log::warn!("a watch failed, everything is scanned: {}", explain(&error));
-                self.rescan = Some("a watch failed");
-                self.incomplete |= matches!(error.kind, ErrorKind::MaxFilesWatch);
-                return;
-            }
-        };
-        if event.need_rescan() {
-            self.rescan = Some("the kernel lost events");
-            self.rewatch = true;
-        }
-        match event.kind {
-            EventKind::Create(CreateKind::Folder) => self.folders.extend(event.paths),
-            EventKind::Modify(ModifyKind::Name(RenameMode::To)) => {
-                for path in event.paths {
-                    // A folder that was moved in brings files without an event of their own.
-                    let folder = std::fs::symlink_metadata(&path).is_ok_and(|meta| meta.is_dir());
-                    if folder {
-                        self.folders.insert(path)
-                    } else {
-                        self.paths.insert(path)
-                    };
-                }
-            }
-            EventKind::Remove(RemoveKind::Folder)
-            | EventKind::Modify(ModifyKind::Name(RenameMode::From)) => {
-                self.removed.extend(event.paths);
-            }
-            // `Both` repeats a `From` and a `To` that came before it.
-            EventKind::Remove(_) | EventKind::Modify(ModifyKind::Name(RenameMode::Both)) => {}
-            _ => self.paths.extend(event.paths),
+    fn explain(&self, error: &notify::Error) -> String {
+        match &error.kind {
+            ErrorKind::MaxFilesWatch => format!(
+                "no inotify watches are left{}: {}",
+                paths_of(error),
+                watch_limit::advice(watch_limit::needed(&self.hints.scope), watch_limit::allowed())
+            ),
+            ErrorKind::Io(cause) => format!("{cause}{}", paths_of(error)),
+            ErrorKind::PathNotFound => format!("it is not there{}", paths_of(error)),
+            kind => format!("{kind:?}{}", paths_of(error)),
         }
     }
 }
 
-fn explain(error: &notify::Error) -> String {
+fn lack_of(error: &notify::Error) -> Lack {
+    match error.kind {
+        ErrorKind::MaxFilesWatch => Lack::Watches,
+        _ => Lack::Folder,
+    }
+}
+
+fn paths_of(error: &notify::Error) -> String {
     let paths: Vec<String> = error.paths.iter().map(|path| format!("{path:?}")).collect();
-    let paths = if paths.is_empty() { String::new() } else { format!(" ({})", paths.join(", ")) };
-    match &error.kind {
-        ErrorKind::MaxFilesWatch => format!(
-            "no inotify watches are left{paths}; hint: one is needed for each folder; raise \
-             fs.inotify.max_user_watches: sysctl fs.inotify.max_user_watches=1048576"
-        ),
-        ErrorKind::Io(error) => format!("{error}{paths}"),
-        kind => format!("{kind:?}{paths}"),
+    if paths.is_empty() { String::new() } else { format!(" ({})", paths.join(", ")) }
+}
+
+/// Events on their way to a [`Batch`].
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Heard {
+    batch: Batch,
+    /// Folders may have appeared that are not watched.
+    rewatch: bool,
+}
+
+impl Heard {
+    /// Takes an event in, or gives back why there was none.
+    fn add(&mut self, event: notify::Result<Event>) -> notify::Result<()> {
+        let batch = &mut self.batch;
+        let event = event.inspect_err(|_| batch.rescan = Some("a watch failed"))?;
+        if event.need_rescan() {
+            batch.rescan = Some("the kernel lost events");
+            self.rewatch = true;
+        }
+        match event.kind {
+            EventKind::Create(CreateKind::Folder) => batch.folders.extend(event.paths),
+            EventKind::Modify(ModifyKind::Name(RenameMode::To)) => {
+                batch.moved_in.extend(event.paths);
+            }
+            EventKind::Remove(RemoveKind::Other) => {
+                // A file system was taken away, and what stood below it has come to light.
+                batch.removed.extend(event.paths);
+                batch.rescan = Some("a file system was unmounted");
+            }
+            EventKind::Remove(RemoveKind::Folder)
+            | EventKind::Modify(ModifyKind::Name(RenameMode::From)) => {
+                batch.removed.extend(event.paths);
+            }
+            // `Both` repeats a `From` and a `To` that came before it.
+            EventKind::Remove(_) | EventKind::Modify(ModifyKind::Name(RenameMode::Both)) => {}
+            _ => batch.paths.extend(event.paths),
+        }
+        Ok(())
     }
 }
 
@@ -299,55 +264,62 @@ pub fn baseline_now() -> i64 {
 mod tests {
     use super::*;
     use notify::event::{Flag, MetadataKind};
+    use std::collections::BTreeSet;
 
-    fn batch(events: Vec<notify::Result<Event>>) -> Batch {
-        let mut batch = Batch::default();
-        events.into_iter().for_each(|event| batch.add(event));
-        batch
+    /// What is heard of these events, and how many of them were errors.
+    fn heard(events: Vec<notify::Result<Event>>) -> (Heard, usize) {
+        let mut heard = Heard::default();
+        let errors = events.into_iter().filter_map(|event| heard.add(event).err()).count();
+        (heard, errors)
     }
 
     fn event(kind: EventKind, path: &str) -> notify::Result<Event> {
         Ok(Event::new(kind).add_path(path.into()))
     }
 
+    #[track_caller]
+    fn check(kind: EventKind, expected: Batch) {
+        let (heard, errors) = heard(vec![event(kind, "/a")]);
+        assert_eq!((heard, errors), (Heard { batch: expected, rewatch: false }, 0), "{kind:?}");
+    }
+
+    #[test]
+    fn each_kind_of_event_asks_for_what_it_may_mean() {
+        let a = || BTreeSet::from(["/a".into()]);
+        let none = Batch::default;
+        check(EventKind::Create(CreateKind::Folder), Batch { folders: a(), ..none() });
+        check(EventKind::Create(CreateKind::File), Batch { paths: a(), ..none() });
+        let moved = |mode| EventKind::Modify(ModifyKind::Name(mode));
+        check(moved(RenameMode::To), Batch { moved_in: a(), ..none() });
+        check(moved(RenameMode::From), Batch { removed: a(), ..none() });
+        check(moved(RenameMode::Both), none());
+        check(EventKind::Remove(RemoveKind::File), none());
+        check(EventKind::Remove(RemoveKind::Folder), Batch { removed: a(), ..none() });
+        let rescan = Some("a file system was unmounted");
+        check(EventKind::Remove(RemoveKind::Other), Batch { removed: a(), rescan, ..none() });
+    }
+
     #[test]
     fn a_path_with_many_events_is_looked_at_once() {
         let touched = EventKind::Modify(ModifyKind::Metadata(MetadataKind::Any));
         let created = EventKind::Create(CreateKind::File);
-        let got = batch(vec![event(created, "/a"), event(touched, "/a"), event(touched, "/b")]);
-        assert_eq!(got.paths, BTreeSet::from(["/a".into(), "/b".into()]));
-        assert_eq!((got.folders.len(), got.removed.len(), got.rescan), (0, 0, None));
+        let events = vec![event(created, "/a"), event(touched, "/a"), event(touched, "/b")];
+        let (heard, _) = heard(events);
+        assert_eq!(heard.batch.paths, BTreeSet::from(["/a".into(), "/b".into()]));
     }
 
     #[test]
     fn an_overflow_has_no_path_and_asks_for_new_watches_and_a_scan_of_everything() {
-        let got = batch(vec![Ok(Event::new(EventKind::Other).set_flag(Flag::Rescan))]);
-        let rescan = Some("the kernel lost events");
-        assert_eq!(got, Batch { rescan, rewatch: true, ..Batch::default() });
+        let (got, _) = heard(vec![Ok(Event::new(EventKind::Other).set_flag(Flag::Rescan))]);
+        let batch = Batch { rescan: Some("the kernel lost events"), ..Batch::default() };
+        assert_eq!(got, Heard { batch, rewatch: true });
     }
 
     #[test]
-    fn a_watch_error_asks_for_a_scan_and_names_the_remedy() {
-        let limit = || notify::Error::new(ErrorKind::MaxFilesWatch).add_path("/a".into());
-        assert!(explain(&limit()).contains("fs.inotify.max_user_watches=1048576"));
-        let got = batch(vec![Err(limit())]);
-        assert_eq!(
-            got,
-            Batch { rescan: Some("a watch failed"), incomplete: true, ..Batch::default() }
-        );
-    }
-
-    #[test]
-    fn a_folder_moved_in_is_scanned_and_a_file_moved_in_is_queued() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("file");
-        std::fs::write(&file, "x").unwrap();
-        let moved = EventKind::Modify(ModifyKind::Name(RenameMode::To));
-        let got = batch(vec![
-            event(moved, folder.path().to_str().unwrap()),
-            event(moved, file.to_str().unwrap()),
-        ]);
-        assert_eq!(got.folders, BTreeSet::from([folder.path().to_owned()]));
-        assert_eq!(got.paths, BTreeSet::from([file]));
+    fn a_watch_error_asks_for_a_scan() {
+        let limit = notify::Error::new(ErrorKind::MaxFilesWatch).add_path("/a".into());
+        assert_eq!(lack_of(&limit), Lack::Watches);
+        let (got, errors) = heard(vec![Err(limit)]);
+        assert_eq!((got.batch.rescan, errors), (Some("a watch failed"), 1));
     }
 }
