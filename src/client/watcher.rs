@@ -9,7 +9,7 @@ use crate::client::disk;
 use crate::client::parking;
 use crate::client::queue::{Pushed, SharedQueue, Task};
 use crate::client::scanner::ScanRequest;
-use crate::client::scope::Scope;
+use crate::client::scope::{Place, Scope};
 use crate::clock;
 use crate::limits::WATCH_EVENTS_MAX;
 use crate::threads::Stop;
@@ -163,7 +163,7 @@ impl Watcher {
                 batch.rescan = Some("the watches do not answer");
             }
         }
-        for folder in batch.folders {
+        for folder in batch.folders.into_iter().filter(|folder| self.scope.enters(folder)) {
             self.request(ScanRequest::Folder(folder));
         }
         for path in batch.paths {
@@ -182,7 +182,10 @@ impl Watcher {
     }
 
     fn take_path(&self, path: &Path, rescan: &mut Option<&'static str>) {
-        let Some(remote_path) = self.scope.remote_path(path) else { return };
+        let place = self.scope.place(path);
+        if matches!(place, Place::Outside | Place::Excluded) {
+            return;
+        }
         let sighting = match disk::look(path) {
             Ok(Some(sighting)) => sighting,
             Ok(None) => return,
@@ -191,7 +194,7 @@ impl Watcher {
                 return;
             }
         };
-        if let Err(error) = remote_path {
+        if let Place::Unnameable(error) = place {
             if let Err(error) = parking::park_unnameable(&self.database, path, error) {
                 log::error!("{error}");
             }
