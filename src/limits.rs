@@ -124,6 +124,12 @@ pub const DEBOUNCE_SECONDS_MIN: f64 = 0.1;
 /// Longest `debounce_seconds`: one day.
 pub const DEBOUNCE_SECONDS_MAX: f64 = 86_400.0;
 
+/// Most patterns in one list of a watch: each takes memory and makes every look at a name longer.
+pub const PATTERNS_MAX: usize = 256;
+
+/// Longest pattern, in bytes: no path that can be stored is longer.
+pub const PATTERN_BYTES_MAX: usize = KEY_BYTES_MAX;
+
 /// Most paths the upload queue holds. Beyond it the scanner waits, and an event becomes a rescan.
 pub const QUEUE_PATHS_MAX: usize = 65_536;
 

@@ -30,9 +30,20 @@ fn yaml_blocks_below(heading: &str) -> Vec<&'static str> {
 
 #[test]
 fn the_client_example_shows_the_defaults() {
-    let (required, _) = CLIENT.split_once("\nscan:").expect("settings follow what is required");
+    let (required, _) =
+        CLIENT.split_once("\n    exclude_patterns:").expect("settings follow what is required");
     let (whole, short) = (client(CLIENT).unwrap(), client(required).unwrap());
     assert_eq!(format!("{whole:?}"), format!("{short:?}"));
+}
+
+#[test]
+fn every_built_in_pattern_is_in_the_readme() {
+    let (_, section) = README.split_once("\nBuilt in are").expect("a list of them");
+    let (section, _) = section.split_once("\n\n").expect("a paragraph ends");
+    let listed: BTreeSet<&str> = section.split('`').skip(1).step_by(2).collect();
+    for pattern in client::filter::DEFAULT_EXCLUDES {
+        assert!(listed.contains(pattern), "{pattern}");
+    }
 }
 
 #[test]

@@ -39,7 +39,7 @@ fn files_with_every_odd_name_arrive_under_it(kind: Kind) {
         "...",
         ".hidden/.file",
         "-rf",
-        "new.tmp~",
+        "~new.tmp-",
     ] {
         pair.write(name, name.as_bytes());
     }

@@ -9,7 +9,7 @@ use crate::client::disk::Disk;
 use crate::client::parking;
 use crate::client::queue::{Pushed, SharedQueue, Task};
 use crate::client::scanner::ScanRequest;
-use crate::client::scope::Scope;
+use crate::client::scope::{Place, Scope};
 use crate::client::stability::Sighting;
 use crate::clock::Clock;
 use std::collections::BTreeSet;
@@ -64,12 +64,16 @@ impl<D: Disk, C: Clock> Hints<D, C> {
         for path in batch.paths {
             self.take_file(&path, &mut rescan);
         }
-        let folders = folders.into_iter().map(ScanRequest::Folder);
+        let entered = folders.into_iter().filter(|folder| self.scope.enters(folder));
+        let folders = entered.map(ScanRequest::Folder);
         folders.chain(rescan.map(|cause| ScanRequest::Everything { cause })).collect()
     }
 
     fn take_file(&self, path: &Path, rescan: &mut Option<&'static str>) {
-        let Some(remote_path) = self.scope.remote_path(path) else { return };
+        let place = self.scope.place(path);
+        if matches!(place, Place::Outside | Place::Excluded) {
+            return;
+        }
         let at = self.clock.monotonic();
         let fingerprint = match self.disk.look(path) {
             Ok(Some(fingerprint)) => fingerprint,
@@ -79,14 +83,17 @@ impl<D: Disk, C: Clock> Hints<D, C> {
                 return;
             }
         };
-        if let Err(error) = remote_path {
-            let now = self.clock.unix_seconds();
-            if let Err(error) = parking::park_unnameable(&self.database, path, error, now) {
-                log::error!("{error}");
+        let watch = match place {
+            Place::File { index, .. } => index,
+            Place::Unnameable(error) => {
+                let now = self.clock.unix_seconds();
+                if let Err(error) = parking::park_unnameable(&self.database, path, error, now) {
+                    log::error!("{error}");
+                }
+                return;
             }
-            return;
-        }
-        let watch = self.scope.index_of(path).unwrap_or_default();
+            Place::Outside | Place::Excluded => return,
+        };
         let task = Task::new(path, watch, Some(Sighting { fingerprint, at }), at);
         if self.queue.push(task, at + self.debounce) == Pushed::Full {
             *rescan = Some("the queue is full");

@@ -7,6 +7,7 @@
 pub mod config;
 pub mod database;
 pub mod disk;
+pub mod filter;
 pub mod fingerprint;
 pub mod form;
 pub mod hints;
@@ -90,6 +91,7 @@ pub fn run(config: Config) -> Result<(), ClientError> {
     let queue = Arc::new(SharedQueue::new(config.watches.len(), QUEUE_PATHS_MAX));
     let debounce = config.stability.debounce;
     let scope = Scope::new(config.watches.clone(), &config.database);
+    parking::unpark_outsiders(&database, &scope)?;
     let baselines = baselines(&config, &database)?;
     log::info!(
         "s3up {} sends to {}; watched folders: {}",

@@ -9,7 +9,7 @@ use crate::client::fingerprint::Fingerprint;
 use crate::client::parking;
 use crate::client::plan::{self, Need};
 use crate::client::queue::{SharedQueue, Task};
-use crate::client::scope::Scope;
+use crate::client::scope::{Place, Scope};
 use crate::client::stability::Sighting;
 use crate::clock;
 use crate::sqlite::DatabaseError;
@@ -54,6 +54,7 @@ pub struct Scanner {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Tally {
     files: u64,
+    excluded: u64,
     queued: u64,
     unreadable: u64,
     unnameable: u64,
@@ -111,10 +112,10 @@ impl Scanner {
             Ok(()) => {}
         }
         let seconds = (clock::monotonic() - started).as_secs_f64();
-        let Tally { files, queued, unreadable, unnameable } = tally;
+        let Tally { files, excluded, queued, unreadable, unnameable } = tally;
         let summary = format!(
             "{files} files, {queued} to look at, {unreadable} unreadable, {unnameable} with names \
-             that cannot be stored, {seconds:.1} s"
+             that cannot be stored; {excluded} more left out by patterns; {seconds:.1} s"
         );
         match request {
             ScanRequest::Everything { cause } => log::info!("scan ({cause}): {summary}"),
@@ -130,8 +131,8 @@ impl Scanner {
     }
 
     fn scan_folder(&self, path: &Path, stop: &Stop, tally: &mut Tally) -> Result<(), Break> {
-        match self.scope.watch_of(path).filter(|watch| watch.recursive) {
-            Some(watch) => self.walk(path, watch, None, stop, tally),
+        match self.scope.folder(path) {
+            Some((_, watch)) => self.walk(path, watch, None, stop, tally),
             None => Ok(()),
         }
     }
@@ -145,7 +146,10 @@ impl Scanner {
         tally: &mut Tally,
     ) -> Result<(), Break> {
         let depth = if watch.recursive { usize::MAX } else { 1 };
-        for entry in WalkDir::new(root).follow_links(false).max_depth(depth) {
+        let walk = WalkDir::new(root).follow_links(false).max_depth(depth).into_iter();
+        let entered =
+            |entry: &DirEntry| !entry.file_type().is_dir() || self.scope.enters(entry.path());
+        for entry in walk.filter_entry(entered) {
             if stop.is_raised() {
                 return Err(Break::Stopped);
             }
@@ -167,9 +171,17 @@ impl Scanner {
         baseline: Option<i64>,
         tally: &mut Tally,
     ) -> Result<(), Break> {
-        tally.files += 1;
         let path = entry.path();
-        let Some(remote_path) = self.scope.remote_path(path) else { return Ok(()) };
+        let remote_path = match self.scope.place(path) {
+            Place::File { index, remote_path, .. } => Ok((index, remote_path)),
+            Place::Unnameable(error) => Err(error),
+            Place::Excluded => {
+                tally.excluded += 1;
+                return Ok(());
+            }
+            Place::Outside => return Ok(()),
+        };
+        tally.files += 1;
         let at = clock::monotonic();
         // Gone since the folder was read: a deleted file needs nothing.
         let Ok(metadata) = entry.metadata() else { return Ok(()) };
@@ -178,8 +190,8 @@ impl Scanner {
         if record.is_none() && !plan::is_new(baseline, &fingerprint) {
             return Ok(());
         }
-        let remote_path = match remote_path {
-            Ok(remote_path) => remote_path,
+        let (watch, remote_path) = match remote_path {
+            Ok(named) => named,
             Err(error) => {
                 tally.unnameable += 1;
                 return Ok(parking::park_unnameable(
@@ -194,7 +206,6 @@ impl Scanner {
             return Ok(());
         }
         tally.queued += 1;
-        let watch = self.scope.index_of(path).unwrap_or_default();
         let task = Task::new(path, watch, Some(Sighting { fingerprint, at }), at);
         if self.queue.push_waiting(&task, at + self.debounce) {
             Ok(())

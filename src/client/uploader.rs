@@ -5,7 +5,7 @@
 //! unchanged; everything before may be repeated. Workers never sleep on a file: what has to wait
 //! goes back to the queue with a time.
 
-use crate::client::config::{Stability, Upload};
+use crate::client::config::{Stability, Upload, Watch};
 use crate::client::database::Database;
 use crate::client::disk::{Disk, OpenFile as _};
 use crate::client::fingerprint::Fingerprint;
@@ -16,7 +16,7 @@ use crate::client::plan::{self, Need, Record};
 use crate::client::queue::{SharedQueue, Task};
 use crate::client::remote::{Failure, Remote};
 use crate::client::retry;
-use crate::client::scope::Scope;
+use crate::client::scope::{Place, Scope};
 use crate::client::stability::{Sighting, Verdict, judge};
 use crate::clock::Clock;
 use crate::digest::Digest;
@@ -90,7 +90,7 @@ impl<D: Disk, R: Remote, C: Clock> Uploader<D, R, C> {
 
     fn turn(&self, mut task: Task) -> Result<Turn, DatabaseError> {
         let path = Arc::clone(&task.path);
-        let Some((remote_path, root)) = self.place(&path)? else { return Ok(Turn::Done) };
+        let Some((remote_path, watch)) = self.place(&path)? else { return Ok(Turn::Done) };
         let now = match self.look(&path) {
             Ok(Some(sighting)) => sighting,
             Ok(None) => return self.gone(&path),
@@ -102,6 +102,10 @@ impl<D: Disk, R: Remote, C: Clock> Uploader<D, R, C> {
             self.database.unpark(&path)?;
             return Ok(Turn::Done);
         }
+        if let Some(limit) = watch.max_file_size.filter(|limit| now.fingerprint.size > *limit) {
+            parking::park_too_large(&self.database, &path, limit, self.clock.unix_seconds())?;
+            return Ok(Turn::Done);
+        }
         match judge(task.sighting.as_ref(), &now, self.stability.debounce) {
             Verdict::Settled => {}
             Verdict::Early(due) => {
@@ -110,7 +114,7 @@ impl<D: Disk, R: Remote, C: Clock> Uploader<D, R, C> {
             }
             Verdict::Changed(due) => return self.changed(task, Some(now), due),
         }
-        let (mut file, opened) = match self.disk.open(&root, &path) {
+        let (mut file, opened) = match self.disk.open(&watch.local_path, &path) {
             Ok(Some(opened)) => opened,
             Ok(None) => return self.gone(&path),
             Err(error) => {
@@ -134,17 +138,14 @@ impl<D: Disk, R: Remote, C: Clock> Uploader<D, R, C> {
         self.send(task, file, &opened, &remote_path)
     }
 
-    /// Where a file belongs: its remote path and the watched folder it lies in.
-    fn place(&self, path: &Path) -> Result<Option<(RemotePath, Arc<Path>)>, DatabaseError> {
-        let (Some(remote_path), Some(watch)) =
-            (self.scope.remote_path(path), self.scope.watch_of(path))
-        else {
-            return Ok(None);
-        };
-        match remote_path {
-            Ok(remote_path) => Ok(Some((remote_path, Arc::from(watch.local_path.as_path())))),
-            Err(error) => {
-                parking::park_unnameable(&self.database, path, error, self.clock.unix_seconds())?;
+    /// Where a file belongs: its remote path and the watch it lies in.
+    fn place(&self, path: &Path) -> Result<Option<(RemotePath, &Watch)>, DatabaseError> {
+        match self.scope.place(path) {
+            Place::File { watch, remote_path, .. } => Ok(Some((remote_path, watch))),
+            Place::Outside | Place::Excluded => Ok(None),
+            Place::Unnameable(error) => {
+                let now = self.clock.unix_seconds();
+                parking::park_unnameable(&self.database, path, error, now)?;
                 Ok(None)
             }
         }

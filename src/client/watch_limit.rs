@@ -41,20 +41,22 @@ pub fn advice(needed: u64, allowed: Option<u64>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::client::config::Watch;
-    use crate::remote_path::RemotePrefix;
+
+    fn count(path: &Path, recursive: bool) -> u64 {
+        let text = format!(
+            "server: {{url: 'http://localhost', api_key: 0123456789abcdef}}\ndatabase: {{path: /d}}\n\
+             watches: [{{local_path: {path:?}, recursive: {recursive}}}]\n"
+        );
+        let config = crate::client::config::parse("client.yaml", &text, &|_| None).unwrap();
+        needed(&Scope::new(config.watches, &config.database))
+    }
 
     #[test]
     fn every_folder_of_a_recursive_watch_needs_one_and_of_another_only_itself() {
         let home = tempfile::tempdir().unwrap();
         std::fs::create_dir_all(home.path().join("a/b/c")).unwrap();
         std::fs::write(home.path().join("a/file"), "x").unwrap();
-        let count = |recursive| {
-            let local_path = home.path().to_owned();
-            let watch = Watch { local_path, remote_prefix: RemotePrefix::default(), recursive };
-            needed(&Scope::new(vec![watch], Path::new("/nowhere/client.db")))
-        };
-        assert_eq!((count(true), count(false)), (4, 1));
+        assert_eq!((count(home.path(), true), count(home.path(), false)), (4, 1));
     }
 
     #[test]

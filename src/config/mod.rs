@@ -311,12 +311,17 @@ impl Section<'_> {
         default: Option<u64>,
         range: RangeInclusive<u64>,
     ) -> Option<u64> {
+        self.or_missing(key, self.optional_integer(key, range)?.or(default))
+    }
+
+    /// A whole number within `range` that may be absent; `Some(None)` then.
+    pub fn optional_integer(&self, key: &str, range: RangeInclusive<u64>) -> Option<Option<u64>> {
         let parse = |text: &str| {
             text.parse().ok().filter(|number| range.contains(number)).ok_or_else(|| {
                 format!("is not a whole number from {} to {}", range.start(), range.end())
             })
         };
-        self.or_missing(key, self.optional(key, parse)?.or(default))
+        self.optional(key, parse)
     }
 
     /// A number within `range`, decimals allowed; without a default its absence is a problem.
@@ -326,13 +331,23 @@ impl Section<'_> {
         default: Option<f64>,
         range: RangeInclusive<f64>,
     ) -> Option<f64> {
+        self.or_missing(key, self.optional_number(key, range)?.or(default))
+    }
+
+    /// A number within `range`, decimals allowed, that may be absent; `Some(None)` then.
+    pub fn optional_number(&self, key: &str, range: RangeInclusive<f64>) -> Option<Option<f64>> {
         let parse = |text: &str| {
             text.parse()
                 .ok()
                 .filter(|number| range.contains(number))
                 .ok_or_else(|| format!("is not a number from {} to {}", range.start(), range.end()))
         };
-        self.or_missing(key, self.optional(key, parse)?.or(default))
+        self.optional(key, parse)
+    }
+
+    /// The value, or a problem with `key` noted.
+    pub fn noted<T, E: Display>(&self, key: &str, value: Result<T, E>) -> Option<T> {
+        value.map_err(|error| self.problem(key, error.to_string())).ok()
     }
 
     fn or_missing<T>(&self, key: &str, value: Option<T>) -> Option<T> {

@@ -6,11 +6,15 @@ mod server;
 
 pub use server::Server;
 
+use crate::client::filter::{Filter, Pattern, Patterns};
 use crate::config::{self, ConfigError, Environment, Section};
-use crate::limits::{DEBOUNCE_SECONDS_MAX, DEBOUNCE_SECONDS_MIN};
+use crate::limits::{DEBOUNCE_SECONDS_MAX, DEBOUNCE_SECONDS_MIN, OBJECT_BYTES_MAX};
 use crate::remote_path::RemotePrefix;
 use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
+
+/// One "MB" of the configuration, in bytes, as on the server.
+const MB: u64 = 1024 * 1024;
 
 /// A whole client configuration.
 #[derive(Clone, Debug)]
@@ -38,6 +42,10 @@ pub struct Watch {
     pub remote_prefix: RemotePrefix,
     /// Whether its subfolders belong to it.
     pub recursive: bool,
+    /// Which of its files are taken.
+    pub filter: Filter,
+    /// Size of the largest file that is sent, in bytes; `None` leaves that to the server.
+    pub max_file_size: Option<u64>,
 }
 
 /// What a scan takes, and when.
@@ -93,11 +101,39 @@ fn watch(section: &Section<'_>) -> Option<Watch> {
     let local_path = section.required("local_path", absolute_path);
     let remote_prefix = section.optional("remote_prefix", RemotePrefix::parse);
     let recursive = section.flag("recursive", true);
+    let filter = filter(section);
+    let megabytes = 1..=OBJECT_BYTES_MAX / MB;
+    let max_file_size = section.optional_integer("max_file_size_mb", megabytes);
     Some(Watch {
         local_path: local_path?,
         remote_prefix: remote_prefix?.unwrap_or_default(),
         recursive: recursive?,
+        filter: filter?,
+        max_file_size: max_file_size?.map(|megabytes| megabytes * MB),
     })
+}
+
+/// A list of patterns to leave out takes the place of the built-in one; an empty one leaves nothing
+/// out.
+fn filter(section: &Section<'_>) -> Option<Filter> {
+    let exclude = match section.has("exclude_patterns") {
+        true => patterns(section, "exclude_patterns"),
+        false => section.noted("exclude_patterns", Patterns::built_in()),
+    };
+    let include = patterns(section, "include_patterns");
+    if section.has("include_patterns") && include.as_ref()?.texts().is_empty() {
+        section.problem(
+            "include_patterns",
+            "is an empty list, by which no file would be sent; take the key out to send all",
+        );
+        return None;
+    }
+    Some(Filter { exclude: exclude?, include: include? })
+}
+
+fn patterns(section: &Section<'_>, key: &str) -> Option<Patterns> {
+    let texts = section.texts(key, Pattern::parse)?;
+    section.noted(key, Patterns::new(texts))
 }
 
 fn absolute_path(text: &str) -> Result<PathBuf, &'static str> {
@@ -220,6 +256,11 @@ upload:
             local_path: local.into(),
             remote_prefix: RemotePrefix::parse(remote).unwrap(),
             recursive: true,
+            filter: Filter {
+                exclude: Patterns::built_in().unwrap(),
+                include: Patterns::new(vec![]).unwrap(),
+            },
+            max_file_size: None,
         };
         assert_eq!(
             config.watches,
