@@ -6,19 +6,20 @@ use crate::support::pair::Pair;
 use crate::support::tools;
 use rustix::process::Signal;
 use std::fs::Permissions;
+use std::ops::Range;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::thread;
 
-/// Files `range` in folders of 100, as many hands write them.
-fn burst(root: &Path, range: std::ops::Range<usize>) {
+/// Files as many hands write them at once, in 20 folders.
+fn burst(root: &Path, numbers: Range<usize>) {
     const HANDS: usize = 4;
     thread::scope(|scope| {
         for hand in 0..HANDS {
-            let range = range.clone();
+            let numbers = numbers.clone();
             scope.spawn(move || {
-                for number in range.filter(|number| number % HANDS == hand) {
-                    let folder = root.join(format!("{:03}", number / 100));
+                for number in numbers.filter(|number| number % HANDS == hand) {
+                    let folder = root.join(format!("{}", number % 20));
                     std::fs::create_dir_all(&folder).unwrap();
                     std::fs::write(folder.join(format!("{number}")), number.to_string()).unwrap();
                 }
@@ -30,23 +31,28 @@ fn burst(root: &Path, range: std::ops::Range<usize>) {
 #[test]
 fn a_burst_that_is_too_much_for_the_kernels_queue_costs_no_file() {
     let pair = Pair::started(Kind::Directory);
-    let root = pair.client.path("");
-    burst(&root, 0..500);
-    // Each file is three events at least. Stopped, the client takes none of them: as if the
-    // kernel's queue were as small as one likes, and nobody else on this machine had a smaller one.
+    let [known, new] = ["known", "new"].map(|name| pair.client.path(name));
+    burst(&known, 0..500);
+    pair.client.wait_for_watches(22);
+    // Each file is two events at least. Stopped, the client takes none of them, as if the kernel's
+    // queue were as small as one likes; and nobody else on this machine has to do with such a one.
     pair.client.daemon().signal(Signal::STOP);
     let room = std::fs::read_to_string("/proc/sys/fs/inotify/max_queued_events").unwrap();
-    let lost = 500 + room.trim().parse().unwrap_or(16_384) / 3 + 500;
-    burst(&root, 500..lost);
+    for _ in 0..=room.trim().parse().unwrap_or(16_384) / 2 / 500 {
+        burst(&known, 0..500);
+    }
+    // No event tells of these any more, and nobody watches the folders.
+    burst(&new, 0..200);
     pair.client.daemon().signal(Signal::CONT);
     // While it finds out.
-    burst(&root, lost..lost + 500);
+    burst(&known, 500..1000);
+    burst(&new, 200..300);
     pair.client.daemon().wait_for("scan (the kernel lost events)");
     pair.assert_all_arrive();
-    assert_eq!(pair.client.records().len(), lost + 500);
+    assert_eq!(pair.client.records().len(), 1000 + 300);
 
-    // All that came meanwhile is watched.
-    for folder in std::fs::read_dir(&root).unwrap() {
+    pair.client.wait_for_watches(43);
+    for folder in std::fs::read_dir(&new).unwrap() {
         std::fs::write(folder.unwrap().path().join("late"), "late").unwrap();
     }
     pair.assert_all_arrive();

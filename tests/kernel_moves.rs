@@ -140,7 +140,7 @@ fn folders_moved_about_by_chance_are_backed_up_where_they_end() {
             let folders = folders_below(root);
             folders[chance.usize(..folders.len())].clone()
         };
-        let [from, to, gone, back] = [&root, &root, &outside, &outside].map(&mut one_of);
+        let [from, to, gone, back] = [&root, &root, &outside, &outside].map(|root| one_of(root));
         // What cannot be done, such as a folder moved into itself, is left out.
         let _ = match chance.u8(0..12) {
             0..3 => std::fs::create_dir_all(from.join(format!("{}/f", step % 5))),
