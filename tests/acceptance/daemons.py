@@ -3,6 +3,8 @@
 import os
 import re
 import signal
+import sqlite3
+import statistics
 import subprocess
 import sys
 import time
@@ -33,6 +35,14 @@ def start(home, program, name):
                                  stderr=open(log, "w"))
 
 
+def make_certificate(home):
+    """A certificate for localhost, and its key. Returns the value of `server.tls`."""
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+                    "-days", "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost",
+                    "-keyout", home / "key.pem", "-out", home / "cert.pem"], check=True, stderr=subprocess.DEVNULL)
+    return f"{{enabled: true, cert_file: {home}/cert.pem, key_file: {home}/key.pem}}"
+
+
 def line_with(log, process, pattern):
     """Waits until the log has what matches, and returns the match."""
     deadline = time.monotonic() + DEADLINE_SECONDS
@@ -59,6 +69,24 @@ def most_memory(process):
     """Most memory that a running process ever had, in MB."""
     status = Path(f"/proc/{process.pid}/status").read_text()
     return int(re.search(r"VmHWM:\s+(\d+)", status)[1]) / 1024
+
+
+def rows(database):
+    """How many files the client has written down as uploaded."""
+    try:
+        return sqlite3.connect(f"file:{database}?mode=ro", uri=True).execute(
+            "SELECT count(*) FROM files").fetchone()[0]
+    except sqlite3.OperationalError:
+        return 0
+
+
+def wait_for_rows(home, client, database, count):
+    """Waits until so many files are written down as uploaded."""
+    deadline = time.monotonic() + DEADLINE_SECONDS
+    while rows(database) < count:
+        if time.monotonic() > deadline or client.poll() is not None:
+            sys.exit(f"not all arrived: {rows(database)} of {count}, see {home}")
+        time.sleep(0.02)
 
 
 def peer_environment():
@@ -93,3 +121,10 @@ def timed(command):
 def s5cmd(source, target, *options, program="s5cmd"):
     """How long s5cmd takes to copy a file or a folder's content to a key or prefix of the bucket."""
     return timed([program, *options, "cp", source, f"s3://{os.environ['S3_BUCKET']}/{target}"])
+
+
+def spread(values):
+    """The median and, in brackets, least and most."""
+    least, median, most = min(values), statistics.median(values), max(values)
+    digits = 0 if median >= 100 else 2
+    return f"{median:.{digits}f} [{least:.{digits}f}-{most:.{digits}f}]"

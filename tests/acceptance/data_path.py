@@ -28,15 +28,14 @@ import random
 import re
 import socket
 import ssl
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
-from daemons import (KEY, ROOT, SERVER, cpu_seconds, line_with, most_memory, peer_environment, s5cmd, start, stop,
-                     timed)
+from daemons import (KEY, ROOT, SERVER, cpu_seconds, line_with, make_certificate, most_memory, peer_environment,
+                     s5cmd, spread, start, stop, timed)
 
 CONNECTIONS = 8
 SMALL_BYTES = 4096
@@ -154,14 +153,6 @@ def make_files(home, arguments, chance):
     return small, large, digest.hexdigest()
 
 
-def make_certificate(home):
-    """A certificate for localhost, and its key. Returns the value of `server.tls`."""
-    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
-                    "-days", "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost",
-                    "-keyout", home / "key.pem", "-out", home / "cert.pem"], check=True, stderr=subprocess.DEVNULL)
-    return f"{{enabled: true, cert_file: {home}/cert.pem, key_file: {home}/key.pem}}"
-
-
 def serve(home, name, configuration):
     (home / f"{name}.yaml").write_text(configuration)
     log, server = start(home, "s3up-server", name)
@@ -194,12 +185,6 @@ class Figures:
             ratios = [value / other for value, other in zip(values, self.rounds[self.reference])]
             lines.append(f"| {way} | {spread(values)} | {spread(ratios)} |")
         return "\n".join(lines) + "\n"
-
-
-def spread(values):
-    least, median, most = min(values), statistics.median(values), max(values)
-    digits = 0 if median >= 100 else 2
-    return f"{median:.{digits}f} [{least:.{digits}f}-{most:.{digits}f}]"
 
 
 def small_ways(arguments, tree, server, port, certificate, busy):

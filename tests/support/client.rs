@@ -33,6 +33,8 @@ pub(crate) struct Client {
     pub(crate) debounce_seconds: f64,
     pub(crate) max_attempts: u32,
     pub(crate) database: PathBuf,
+    /// By which command it is started; see [`Daemon::start_within`].
+    pub(crate) wrapper: Vec<String>,
     slot: Slot,
 }
 
@@ -64,6 +66,7 @@ impl Client {
             debounce_seconds: 0.2,
             max_attempts: 100,
             database: folder.path().join("client.db"),
+            wrapper: vec![],
             folder,
             slot: Slot::default(),
         };
@@ -102,7 +105,8 @@ impl Client {
         std::fs::write(&file, self.yaml()).unwrap();
         let environment = self.environment.iter().map(|(name, value)| (*name, value.as_str()));
         let environment: Vec<(&str, &str)> = environment.collect();
-        self.slot.insert(Daemon::start(CLIENT, &[Path::new("-c"), &file], &environment))
+        let arguments = [Path::new("-c"), &file];
+        self.slot.insert(Daemon::start_within(&self.wrapper, CLIENT, &arguments, &environment))
     }
 
     fn yaml(&self) -> String {
@@ -146,11 +150,25 @@ impl Client {
     /// Waits until the database says so of every regular file in the watched folders.
     #[track_caller]
     pub(crate) fn wait_until_all_recorded(&self) {
+        self.wait_until_recorded_all(|_| true);
+    }
+
+    /// Waits until the database says so of every regular file there that is `wanted`.
+    #[track_caller]
+    pub(crate) fn wait_until_recorded_all(&self, wanted: impl Fn(&Path) -> bool) {
         eventually(DEADLINE, "a row for every file as it stands", || {
             let records = self.records();
             let files = self.files();
-            files.iter().all(|(path, now)| records.get(path) == Some(now)).then_some(())
+            let mut files = files.iter().filter(|(path, _)| wanted(path));
+            files.all(|(path, now)| records.get(path) == Some(now)).then_some(())
         });
+    }
+
+    /// Waits until the kernel watches just this many folders for it.
+    #[track_caller]
+    pub(crate) fn wait_for_watches(&self, count: usize) {
+        let what = format!("the kernel watches {count} folders for the client");
+        eventually(DEADLINE, &what, || (self.daemon().inotify_watches() == count).then_some(()));
     }
 
     /// Every regular file in the watched folders.

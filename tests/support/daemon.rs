@@ -41,19 +41,25 @@ impl Daemon {
         arguments: &[impl AsRef<OsStr>],
         environment: &[(&str, &str)],
     ) -> Self {
-        Self::run(Command::new(program), program, arguments, environment)
+        Self::start_within(&[], program, arguments, environment)
     }
 
-    /// Starts it with so many descriptors at most, which it cannot raise.
-    pub(crate) fn start_with_descriptors(
-        most: u64,
+    /// Starts it by `wrapper`: another program and its arguments, which puts this one in its place.
+    pub(crate) fn start_within(
+        wrapper: &[String],
         program: &'static str,
         arguments: &[impl AsRef<OsStr>],
         environment: &[(&str, &str)],
     ) -> Self {
-        let mut shell = Command::new("sh");
-        shell.args(["-c", "ulimit -n \"$0\" && exec \"$@\"", &most.to_string(), program]);
-        Self::run(shell, program, arguments, environment)
+        let command = match wrapper {
+            [] => Command::new(program),
+            [first, others @ ..] => {
+                let mut command = Command::new(first);
+                command.args(others).arg(program);
+                command
+            }
+        };
+        Self::run(command, program, arguments, environment)
     }
 
     fn run(
@@ -122,6 +128,14 @@ impl Daemon {
         let names = open.map(|entry| entry.unwrap().file_name().into_string().unwrap());
         let numbers: Vec<u64> = names.map(|name| name.parse().unwrap()).collect();
         (0..).find(|number| !numbers.contains(number)).unwrap()
+    }
+
+    /// How many folders and files the running program has the kernel watch.
+    pub(crate) fn inotify_watches(&self) -> usize {
+        let open = std::fs::read_dir(format!("/proc/{}/fdinfo", self.pid())).unwrap();
+        // One that was closed meanwhile watches nothing.
+        let infos = open.filter_map(|entry| std::fs::read_to_string(entry.unwrap().path()).ok());
+        infos.map(|info| info.lines().filter(|line| line.starts_with("inotify ")).count()).sum()
     }
 
     /// Lets the running program open descriptors below this number only.

@@ -24,6 +24,7 @@ pub(crate) mod slot;
 pub(crate) mod slow;
 pub(crate) mod tls_front;
 pub(crate) mod tls_peer;
+pub(crate) mod tools;
 pub(crate) mod vitals;
 pub(crate) mod waiting;
 

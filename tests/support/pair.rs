@@ -57,6 +57,22 @@ impl Pair {
         self.assert_holds(&expected);
     }
 
+    /// Waits until all files of the watched folders that are `wanted` are recorded, and finds them in
+    /// the bucket. It may hold more: names that files had for a while.
+    #[track_caller]
+    pub(crate) fn assert_arrive(&self, wanted: impl Fn(&Path) -> bool) {
+        self.client.wait_until_recorded_all(&wanted);
+        let found = self.server.bucket.files_of("web");
+        for path in self.client.files().into_keys().filter(|path| wanted(path)) {
+            let object = found.get(&self.remote_path(&path));
+            assert!(object.is_some(), "{path:?} is not in the bucket");
+            assert!(
+                object == Some(&std::fs::read(&path).unwrap()),
+                "{path:?} has other bytes there"
+            );
+        }
+    }
+
     /// Compares all that is in the client's part of the bucket, but for what let things settle.
     #[track_caller]
     pub(crate) fn assert_holds(&self, expected: &BTreeMap<String, Vec<u8>>) {

@@ -3,6 +3,7 @@
 use super::bucket::{self, Bucket, Kind};
 use super::daemon::{Daemon, SERVER};
 use super::slot::Slot;
+use super::tools;
 use super::vitals::Vitals;
 use std::net::TcpListener;
 use std::ops::{Deref, DerefMut};
@@ -102,7 +103,10 @@ impl Server {
         environment.push(("TMPDIR", temporary.to_str().unwrap()));
         self.slot.insert(match self.descriptors {
             None => Daemon::start(SERVER, &arguments, &environment),
-            Some(most) => Daemon::start_with_descriptors(most, SERVER, &arguments, &environment),
+            Some(most) => {
+                let wrapper = tools::with_descriptors(most);
+                Daemon::start_within(&wrapper, SERVER, &arguments, &environment)
+            }
         });
     }
 

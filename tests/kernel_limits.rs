@@ -1,0 +1,162 @@
+//! The pair where the kernel has no more to give, or takes it away: events, watches, permissions,
+//! the watched folder itself.
+
+use crate::support::bucket::Kind;
+use crate::support::pair::Pair;
+use crate::support::tools;
+use rustix::process::Signal;
+use std::fs::Permissions;
+use std::ops::Range;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::thread;
+
+/// Files as many hands write them at once, in 20 folders.
+fn burst(root: &Path, numbers: Range<usize>) {
+    const HANDS: usize = 4;
+    thread::scope(|scope| {
+        for hand in 0..HANDS {
+            let numbers = numbers.clone();
+            scope.spawn(move || {
+                for number in numbers.filter(|number| number % HANDS == hand) {
+                    let folder = root.join(format!("{}", number % 20));
+                    std::fs::create_dir_all(&folder).unwrap();
+                    std::fs::write(folder.join(format!("{number}")), number.to_string()).unwrap();
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn a_burst_that_is_too_much_for_the_kernels_queue_costs_no_file() {
+    let pair = Pair::started(Kind::Directory);
+    let [known, new] = ["known", "new"].map(|name| pair.client.path(name));
+    burst(&known, 0..500);
+    pair.client.wait_for_watches(22);
+    // Each file is two events at least. Stopped, the client takes none of them, as if the kernel's
+    // queue were as small as one likes; and nobody else on this machine has to do with such a one.
+    pair.client.daemon().signal(Signal::STOP);
+    let room = std::fs::read_to_string("/proc/sys/fs/inotify/max_queued_events").unwrap();
+    for _ in 0..=room.trim().parse().unwrap_or(16_384) / 2 / 500 {
+        burst(&known, 0..500);
+    }
+    // No event tells of these any more, and nobody watches the folders.
+    burst(&new, 0..200);
+    pair.client.daemon().signal(Signal::CONT);
+    // While it finds out.
+    burst(&known, 500..1000);
+    burst(&new, 200..300);
+    pair.client.daemon().wait_for("scan (the kernel lost events)");
+    pair.assert_all_arrive();
+    assert_eq!(pair.client.records().len(), 1000 + 300);
+
+    pair.client.wait_for_watches(43);
+    for folder in std::fs::read_dir(&new).unwrap() {
+        std::fs::write(folder.unwrap().path().join("late"), "late").unwrap();
+    }
+    pair.assert_all_arrive();
+}
+
+#[test]
+fn a_watched_folder_that_is_made_again_is_watched_again() {
+    let pair = Pair::started(Kind::Directory);
+    let root = pair.client.path("");
+    pair.write("deep/er/before", b"1");
+    pair.assert_all_arrive();
+    for times in 1..3 {
+        std::fs::remove_dir_all(&root).unwrap();
+        pair.client.daemon().wait_for_times(times, "is gone; it is looked for again");
+        pair.write("deep/er/after", format!("{times}").as_bytes());
+        pair.client.wait_until_recorded(&pair.client.path("deep/er/after"));
+        pair.client.wait_for_watches(3);
+        pair.write("deep/er/late", format!("{times}").as_bytes());
+        pair.client.wait_until_all_recorded();
+        let [after, late] = ["after", "late"].map(|name| format!("uploads/deep/er/{name}"));
+        for name in [&after, &late] {
+            pair.wait_for_object(name, times.to_string().as_bytes());
+        }
+    }
+    pair.wait_for_object("uploads/deep/er/before", b"1");
+}
+
+#[test]
+fn a_watched_folder_whose_place_another_takes_is_that_other() {
+    let pair = Pair::started(Kind::Directory);
+    let root = pair.client.path("");
+    pair.write("before", b"x");
+    pair.assert_all_arrive();
+    let [old, other] = ["old", "other"].map(|name| pair.client.beside(name));
+    std::fs::create_dir_all(other.join("deep")).unwrap();
+    std::fs::write(other.join("deep/file"), "of the other").unwrap();
+    std::fs::rename(&root, &old).unwrap();
+    std::fs::rename(&other, &root).unwrap();
+    std::fs::write(old.join("late"), "of the old").unwrap();
+    pair.assert_arrive(|_| true);
+    pair.client.wait_for_watches(2);
+    pair.write("deep/late", b"late");
+    pair.assert_arrive(|_| true);
+    pair.assert_names(&["before", "deep/file", "deep/late"]);
+}
+
+#[test]
+fn a_folder_that_becomes_readable_is_backed_up_and_watched() {
+    let mut pair = Pair::new(Kind::Directory);
+    pair.client.wrapper = tools::without_privileges();
+    let shut = |path: &Path| std::fs::set_permissions(path, Permissions::from_mode(0)).unwrap();
+    let open = |path: &Path| std::fs::set_permissions(path, Permissions::from_mode(0o755)).unwrap();
+    pair.write("at-the-start/deep/file", b"1");
+    pair.write("meanwhile/deep/file", b"2");
+    let folders = ["at-the-start", "meanwhile", "from-outside"].map(|name| pair.client.path(name));
+    shut(&folders[0]);
+    pair.client.start();
+    let line = pair.client.daemon().wait_for(&format!("not backed up: {:?}", folders[0]));
+    assert!(line.contains("hint: let this user read it"), "{line}");
+    pair.client.wait_until_recorded(&pair.client.path("meanwhile/deep/file"));
+
+    shut(&folders[1]);
+    let outside = pair.client.beside("outside");
+    std::fs::create_dir_all(outside.join("deep")).unwrap();
+    std::fs::write(outside.join("deep/file"), "3").unwrap();
+    shut(&outside);
+    std::fs::rename(&outside, &folders[2]).unwrap();
+    pair.let_things_settle();
+    pair.assert_names(&["meanwhile/deep/file"]);
+
+    for folder in &folders {
+        open(folder);
+    }
+    pair.assert_all_arrive();
+    for folder in &folders {
+        std::fs::write(folder.join("deep/late"), "late").unwrap();
+    }
+    pair.assert_all_arrive();
+    pair.client.wait_for_watches(7);
+}
+
+#[test]
+fn too_few_watches_are_said_with_how_many_it_takes_and_scans_go_on() {
+    let mut pair = Pair::new(Kind::Directory);
+    pair.client.wrapper = tools::with_inotify_watches(20);
+    for number in 0..60 {
+        pair.write(format!("{number}/file"), number.to_string().as_bytes());
+    }
+    pair.client.start();
+    let line = pair.client.daemon().wait_for("no inotify watches are left");
+    assert!(line.contains("fs.inotify.max_user_watches"), "{line}");
+    assert!(line.contains("61"), "it does not say how many are needed: {line}");
+    pair.assert_all_arrive();
+}
+
+#[test]
+fn too_few_watches_while_it_runs_are_no_end_and_scans_go_on() {
+    let mut pair = Pair::new(Kind::Directory);
+    pair.client.wrapper = tools::with_inotify_watches(20);
+    pair.client.start();
+    for number in 0..60 {
+        pair.write(format!("{number}/file"), number.to_string().as_bytes());
+    }
+    let line = pair.client.daemon().wait_for("no inotify watches are left");
+    assert!(line.contains("fs.inotify.max_user_watches"), "{line}");
+    pair.assert_all_arrive();
+}
