@@ -63,6 +63,15 @@ pub fn open(path: &Path, migrations: &[&str]) -> Result<Connection, DatabaseErro
     Ok(connection)
 }
 
+/// Opens the database at `path` to read it, beside whoever writes to it. It is never made and its
+/// schema never changed.
+pub fn open_read_only(path: &Path) -> Result<Connection, DatabaseError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    Connection::open_with_flags(path, flags)
+        .and_then(|connection| connection.busy_timeout(BUSY_WAIT).map(|()| connection))
+        .map_err(|error| DatabaseError::new("open", path, &error))
+}
+
 fn migrate(
     connection: &mut Connection,
     path: &Path,

@@ -16,6 +16,23 @@ pub struct Record {
     pub sha256: Digest,
 }
 
+/// What a scan compares a file with: a [`Record`] without the digest.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Known {
+    /// What it was stored as.
+    pub remote_path: Box<str>,
+    /// What it looked like when it was uploaded.
+    pub fingerprint: Fingerprint,
+}
+
+impl Known {
+    /// Whether a file that belongs at `remote_path` and looks like `now` needs nothing, as
+    /// [`need`] would say.
+    pub fn is_current(&self, remote_path: &str, now: &Fingerprint) -> bool {
+        *self.remote_path == *remote_path && self.fingerprint == *now
+    }
+}
+
 /// What a file needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Need {
@@ -61,6 +78,9 @@ mod tests {
         let record =
             Record { remote_path: "a".into(), fingerprint: SEEN, sha256: Digest::of(b"x") };
         assert_eq!(need(Some(&record), "a", &now), expected, "{now:?}");
+        let known = Known { remote_path: "a".into(), fingerprint: SEEN };
+        assert_eq!(known.is_current("a", &now), expected == Need::Nothing, "{now:?}");
+        assert!(!known.is_current("b", &now), "another remote path");
         assert_eq!(need(Some(&record), "b", &now), Need::Upload, "another remote path");
         assert_eq!(need(None, "a", &now), Need::Upload, "never uploaded");
     }

@@ -1,11 +1,15 @@
 //! What the client remembers: which files were uploaded, which could not be, when a watch began.
 //!
 //! Used by the scanner and the uploader's workers, one at a time (a mutex; each call is one short
-//! statement). A row in `files` means that the server acknowledged those bytes and that the file
-//! was seen unchanged afterwards. Losing rows costs repeated uploads, nothing else.
+//! transaction); the scanner's pages go over a second connection. A row in `files` means that the
+//! server acknowledged those bytes and that the file was seen unchanged afterwards. Losing rows
+//! costs repeated uploads, nothing else.
+
+mod pages;
+mod schema;
 
 use crate::client::fingerprint::Fingerprint;
-use crate::client::plan::Record;
+use crate::client::plan::{Known, Record};
 use crate::digest::Digest;
 use crate::sqlite::{self, DatabaseError};
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
@@ -13,46 +17,37 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Schema version 1. The columns of `files` down to `uploaded_at` are those of the design document;
-/// the others are what it takes never to miss a change. A name that is not UTF-8 cannot be
-/// uploaded, so it never gets a row in `files`; `parked` can hold it.
-const MIGRATIONS: &[&str] = &["
-    CREATE TABLE files (
-        id INTEGER PRIMARY KEY AUTOINCREMENT,
-        local_path TEXT UNIQUE NOT NULL,
-        remote_path TEXT NOT NULL,
-        file_size INTEGER NOT NULL,
-        mtime INTEGER NOT NULL,
-        uploaded_at INTEGER NOT NULL,
-        mtime_ns INTEGER NOT NULL,
-        ctime_ns INTEGER NOT NULL,
-        inode INTEGER NOT NULL,
-        sha256 BLOB NOT NULL
-    );
-    CREATE INDEX idx_files_local_path ON files(local_path);
-    CREATE TABLE watches (
-        local_path BLOB PRIMARY KEY,
-        baseline_ns INTEGER
-    );
-    CREATE TABLE parked (
-        local_path BLOB PRIMARY KEY,
-        reason TEXT NOT NULL,
-        since INTEGER NOT NULL,
-        last_seen INTEGER NOT NULL
-    );
-"];
-
 /// The client's database.
 pub struct Database {
     path: PathBuf,
-    connection: Mutex<Connection>,
+    writer: Mutex<Connection>,
+    reader: Mutex<Connection>,
 }
 
 impl Database {
     /// Opens the database, or makes it.
     pub fn open(path: &Path) -> Result<Self, DatabaseError> {
-        let connection = sqlite::open(path, MIGRATIONS)?;
-        Ok(Self { path: path.to_owned(), connection: Mutex::new(connection) })
+        let writer = sqlite::open(path, schema::MIGRATIONS)?;
+        let reader = sqlite::open_read_only(path)?;
+        Ok(Self { path: path.to_owned(), writer: Mutex::new(writer), reader: Mutex::new(reader) })
+    }
+
+    /// What is known of the files below the folder `below` whose paths come after `after`: the next
+    /// `room` of them, in the order of the bytes of their whole paths (SQLite compares text so), and
+    /// fewer only if there are no more. An empty `after` begins; later it is the last path of the
+    /// page before. Files that are recorded meanwhile may or may not be there.
+    ///
+    /// In that order `/d/a-b` comes before `/d/a/x`, since `-` comes before `/`: a walk that is to
+    /// go side by side with it compares a folder's name with a `/` behind it.
+    pub fn page(
+        &self,
+        below: &Path,
+        after: &Path,
+        room: usize,
+    ) -> Result<Vec<(PathBuf, Known)>, DatabaseError> {
+        let reader = self.reader.lock().unwrap_or_else(PoisonError::into_inner);
+        pages::read(&reader, below, after, room)
+            .map_err(|error| DatabaseError::new("read", &self.path, &error))
     }
 
     /// What is known of an uploaded file.
@@ -191,28 +186,19 @@ impl Database {
         operation: &'static str,
         statement: impl FnOnce(&Connection) -> rusqlite::Result<T>,
     ) -> Result<T, DatabaseError> {
-        statement(&self.lock()).map_err(|error| DatabaseError::new(operation, &self.path, &error))
+        statement(&self.writer()).map_err(|error| DatabaseError::new(operation, &self.path, &error))
     }
 
-    fn lock(&self) -> MutexGuard<'_, Connection> {
+    fn writer(&self) -> MutexGuard<'_, Connection> {
         // A panic rolls its transaction back; the connection itself stays sound.
-        self.connection.lock().unwrap_or_else(PoisonError::into_inner)
+        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 fn record_of(row: &Row<'_>) -> rusqlite::Result<Record> {
     let sha256: Vec<u8> = row.get(5)?;
     let sha256 = Digest::from_bytes(&sha256).ok_or(rusqlite::Error::InvalidQuery)?;
-    Ok(Record {
-        remote_path: row.get(0)?,
-        fingerprint: Fingerprint {
-            size: row.get::<_, i64>(1)?.cast_unsigned(),
-            mtime_ns: row.get(2)?,
-            ctime_ns: row.get(3)?,
-            inode: row.get::<_, i64>(4)?.cast_unsigned(),
-        },
-        sha256,
-    })
+    Ok(Record { remote_path: row.get(0)?, fingerprint: pages::fingerprint_of(row, 1)?, sha256 })
 }
 
 fn delete_parked(connection: &Connection, local_path: &Path) -> rusqlite::Result<()> {
@@ -223,76 +209,4 @@ fn delete_parked(connection: &Connection, local_path: &Path) -> rusqlite::Result
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn database() -> (tempfile::TempDir, Database) {
-        let folder = tempfile::tempdir().unwrap();
-        let database = Database::open(&folder.path().join("client.db")).unwrap();
-        (folder, database)
-    }
-
-    fn record(size: u64) -> Record {
-        Record {
-            remote_path: "uploads/ä b".into(),
-            fingerprint: Fingerprint { size, mtime_ns: -1, ctime_ns: i64::MAX, inode: u64::MAX },
-            sha256: Digest::of(&size.to_be_bytes()),
-        }
-    }
-
-    #[test]
-    fn a_record_comes_back_as_it_went_in_and_the_last_one_counts() {
-        let (_folder, database) = database();
-        let path = Path::new("/data/up/ä b");
-        assert_eq!(database.record(path).unwrap(), None);
-        for size in [0, u64::MAX, 7] {
-            database.uploaded(path, &record(size), 1).unwrap();
-            assert_eq!(database.record(path).unwrap(), Some(record(size)));
-        }
-        let touched = Fingerprint { ctime_ns: 5, inode: 6, ..record(7).fingerprint };
-        database.unchanged(path, &touched).unwrap();
-        assert_eq!(database.record(path).unwrap().unwrap().fingerprint, touched);
-    }
-
-    #[test]
-    fn the_columns_of_the_design_document_are_there_with_their_meaning() {
-        let (_folder, database) = database();
-        let mut record = record(10);
-        record.fingerprint.mtime_ns = 1_700_000_000_999_999_999;
-        database.uploaded(Path::new("/a"), &record, 1_800_000_000).unwrap();
-        let row = database.lock().query_row(
-            "SELECT id, local_path, remote_path, file_size, mtime, uploaded_at FROM files",
-            [],
-            |row| {
-                Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?))
-            },
-        );
-        let expected: (i64, String, String, i64, i64, i64) =
-            (1, "/a".into(), "uploads/ä b".into(), 10, 1_700_000_000, 1_800_000_000);
-        assert_eq!(row.unwrap(), expected);
-    }
-
-    #[test]
-    fn a_parked_file_is_news_once_and_again_when_the_reason_changes() {
-        let (_folder, database) = database();
-        let odd = Path::new(std::ffi::OsStr::from_bytes(b"/data/\xff"));
-        assert!(database.park(odd, "not UTF-8", 1).unwrap());
-        assert!(!database.park(odd, "not UTF-8", 2).unwrap());
-        assert!(database.park(odd, "too large", 3).unwrap());
-        database.park(Path::new("/b"), "too large", 3).unwrap();
-        database.uploaded(Path::new("/b"), &record(1), 4).unwrap();
-        assert_eq!(database.parked().unwrap(), [(odd.to_owned(), "too large".to_owned())]);
-        database.unpark(odd).unwrap();
-        assert_eq!(database.parked().unwrap(), []);
-    }
-
-    #[test]
-    fn a_watch_keeps_the_baseline_of_its_first_run() {
-        let (_folder, database) = database();
-        let (a, b) = (Path::new("/a"), Path::new("/b"));
-        assert_eq!(database.baseline(a, Some(5)).unwrap(), Some(5));
-        assert_eq!(database.baseline(a, Some(9)).unwrap(), Some(5));
-        assert_eq!(database.baseline(b, None).unwrap(), None);
-        assert_eq!(database.baseline(b, Some(9)).unwrap(), None);
-    }
-}
+mod tests;

@@ -1,0 +1,45 @@
+//! The tables of the client's database, as steps from one schema version to the next.
+//!
+//! Pure: texts only. A step that was ever released is never changed; DESIGN.md says what the columns
+//! mean.
+
+/// Step `n` leads to schema version `n + 1`.
+pub(super) const MIGRATIONS: &[&str] = &[VERSION_1, VERSION_2];
+
+/// The columns of `files` down to `uploaded_at` are those of the design document; the others are
+/// what it takes never to miss a change. A name that is not UTF-8 cannot be uploaded, so it never
+/// gets a row in `files`; `parked` can hold it.
+pub(super) const VERSION_1: &str = "
+    CREATE TABLE files (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        local_path TEXT UNIQUE NOT NULL,
+        remote_path TEXT NOT NULL,
+        file_size INTEGER NOT NULL,
+        mtime INTEGER NOT NULL,
+        uploaded_at INTEGER NOT NULL,
+        mtime_ns INTEGER NOT NULL,
+        ctime_ns INTEGER NOT NULL,
+        inode INTEGER NOT NULL,
+        sha256 BLOB NOT NULL
+    );
+    CREATE INDEX idx_files_local_path ON files(local_path);
+    CREATE TABLE watches (
+        local_path BLOB PRIMARY KEY,
+        baseline_ns INTEGER
+    );
+    CREATE TABLE parked (
+        local_path BLOB PRIMARY KEY,
+        reason TEXT NOT NULL,
+        since INTEGER NOT NULL,
+        last_seen INTEGER NOT NULL
+    );
+";
+
+/// `UNIQUE` has an index on `local_path` alone already, so the document's second one would only cost
+/// room. With what a scan compares in it, a scan reads this index from end to end and never jumps
+/// into the table.
+const VERSION_2: &str = "
+    DROP INDEX idx_files_local_path;
+    CREATE INDEX idx_files_local_path
+        ON files(local_path, remote_path, file_size, mtime_ns, ctime_ns, inode);
+";
