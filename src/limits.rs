@@ -173,6 +173,8 @@ pub mod watch {
     pub const LIMIT_PAUSE_FIRST: Duration = Duration::from_secs(60);
     /// ... up to this one.
     pub const LIMIT_PAUSE_MAX: Duration = Duration::from_secs(60 * 60);
+    /// Most paths that are remembered because they could not be looked at or watched.
+    pub const DENIED_PATHS_MAX: usize = 4096;
 }
 
 /// Bounds of the gate, beside those that are keys of the configuration (`limits:`).

@@ -103,7 +103,7 @@ fn a_watched_folder_whose_place_another_takes_is_that_other() {
 fn a_folder_that_becomes_readable_is_backed_up_and_watched() {
     let mut pair = Pair::new(Kind::Directory);
     pair.client.wrapper = tools::without_privileges();
-    let shut = |path: &Path| std::fs::set_permissions(path, Permissions::from_mode(0)).unwrap();
+    let shut = |path: &Path| std::fs::set_permissions(path, Permissions::from_mode(0o000)).unwrap();
     let open = |path: &Path| std::fs::set_permissions(path, Permissions::from_mode(0o755)).unwrap();
     pair.write("at-the-start/deep/file", b"1");
     pair.write("meanwhile/deep/file", b"2");

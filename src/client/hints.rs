@@ -5,6 +5,7 @@
 //! scan, never a conclusion.
 
 use crate::client::database::Database;
+use crate::client::denied::Denied;
 use crate::client::disk::Disk;
 use crate::client::parking;
 use crate::client::queue::{Pushed, SharedQueue, Task};
@@ -42,6 +43,8 @@ pub struct Hints<D, C> {
     pub queue: Arc<SharedQueue>,
     /// Time between the two looks at a file.
     pub debounce: Duration,
+    /// What could not be looked at.
+    pub denied: Denied,
     /// Where the files are.
     pub disk: D,
     /// What time it is.
@@ -50,7 +53,7 @@ pub struct Hints<D, C> {
 
 impl<D: Disk, C: Clock> Hints<D, C> {
     /// Queues the files of a batch. Returns what has to be scanned.
-    pub fn take(&self, batch: Batch) -> Vec<ScanRequest> {
+    pub fn take(&mut self, batch: Batch) -> Vec<ScanRequest> {
         let mut folders = batch.folders;
         let mut rescan = batch.rescan;
         for path in batch.moved_in {
@@ -64,12 +67,20 @@ impl<D: Disk, C: Clock> Hints<D, C> {
         for path in batch.paths {
             self.take_file(&path, &mut rescan);
         }
-        let entered = folders.into_iter().filter(|folder| self.scope.enters(folder));
-        let folders = entered.map(ScanRequest::Folder);
+        folders.retain(|folder| self.scope.enters(folder));
+        let folders = folders.into_iter().map(ScanRequest::Folder);
         folders.chain(rescan.map(|cause| ScanRequest::Everything { cause })).collect()
     }
 
-    fn take_file(&self, path: &Path, rescan: &mut Option<&'static str>) {
+    /// The watches of those folders among `paths` of which something has changed and below which
+    /// something had been denied. What is in them is heard and seen only from the next scan on.
+    pub fn opened(&mut self, paths: &BTreeSet<PathBuf>) -> BTreeSet<usize> {
+        let denied = &mut self.denied;
+        let opened = paths.iter().filter(|path| denied.changed(path) && self.disk.is_folder(path));
+        opened.filter_map(|path| self.scope.folder(path)).map(|(index, _)| index).collect()
+    }
+
+    fn take_file(&mut self, path: &Path, rescan: &mut Option<&'static str>) {
         let place = self.scope.place(path);
         if matches!(place, Place::Outside | Place::Excluded) {
             return;
@@ -80,6 +91,7 @@ impl<D: Disk, C: Clock> Hints<D, C> {
             Ok(None) => return,
             Err(error) => {
                 log::warn!("not backed up: {path:?}: {error}; hint: let this user read it");
+                self.denied.note(path);
                 return;
             }
         };

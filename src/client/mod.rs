@@ -6,6 +6,7 @@
 
 pub mod config;
 pub mod database;
+pub mod denied;
 pub mod disk;
 pub mod filter;
 pub mod fingerprint;
@@ -34,6 +35,7 @@ use crate::threads::{Died, Ended, StopSource, Supervisor, shutdown_deadline};
 use config::Config;
 use crossbeam_channel::bounded;
 use database::Database;
+use denied::Denied;
 use disk::LocalDisk;
 use hints::Hints;
 use queue::SharedQueue;
@@ -106,6 +108,7 @@ pub fn run(config: Config) -> Result<(), ClientError> {
         database: Arc::clone(&database),
         queue: Arc::clone(&queue),
         debounce,
+        denied: Denied::default(),
         disk: LocalDisk,
         clock: SystemClock,
     };

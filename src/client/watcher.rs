@@ -141,6 +141,10 @@ impl Watcher {
                 batch.rescan = Some("the watches do not answer");
             }
         }
+        for index in self.hints.opened(&batch.paths) {
+            self.watch(index);
+            batch.rescan = Some("a folder has become readable");
+        }
         for path in std::mem::take(&mut batch.removed) {
             self.take_removed(&path);
         }
@@ -155,6 +159,11 @@ impl Watcher {
 
     /// Some part of some watch could not be set.
     fn take_failure(&mut self, error: &notify::Error) {
+        if let ErrorKind::Io(cause) = &error.kind
+            && cause.kind() == std::io::ErrorKind::PermissionDenied
+        {
+            error.paths.iter().for_each(|path| self.hints.denied.note(path));
+        }
         let mut news = true;
         if lack_of(error) == Lack::Watches {
             // For which of them, the error may not say. They are all tried again when there may be
