@@ -293,9 +293,8 @@ upload:
     fn a_bandwidth_limit_is_in_megabits_and_leaves_enough_to_every_file() {
         let limit = |settings: &str| read(&with(settings)).unwrap().upload.bandwidth;
         assert_eq!(limit("upload: {concurrency: 1}"), None);
-        let rate = Some(Rate::from_megabits(2.5));
-        assert_eq!(limit("upload: {bandwidth_limit_mbps: 2.5}"), rate);
-        assert_eq!(rate.unwrap().bytes_per_second(), 312_500);
+        let rate = limit("upload: {bandwidth_limit_mbps: 2.5}").unwrap();
+        assert_eq!(rate.bytes_per_second(), 312_500);
         assert!(limit("upload: {bandwidth_limit_mbps: 0.1}").is_some());
         check(
             &with("upload: {bandwidth_limit_mbps: 0.1, concurrency: 7}"),
