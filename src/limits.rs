@@ -124,6 +124,32 @@ pub const DEBOUNCE_SECONDS_MIN: f64 = 0.1;
 /// Longest `debounce_seconds`: one day.
 pub const DEBOUNCE_SECONDS_MAX: f64 = 86_400.0;
 
+/// What a bandwidth limit lets go at once after an idle time, as the time in which it goes at that
+/// rate: short, so that a line of that rate has no queue to build up.
+pub const BANDWIDTH_BURST: Duration = Duration::from_millis(250);
+
+/// What one file sends under a bandwidth limit before the next one's turn, as the time in which it
+/// goes at that rate. Sixty-four files at once then wait for some seconds, which is no stall.
+pub const BANDWIDTH_PIECE: Duration = Duration::from_millis(50);
+
+/// What a bandwidth limit has to leave to each of the files that are sent at the same time, in bytes
+/// per second: a server gives up on a body that comes more slowly (`limits.min_bytes_per_second`
+/// there, 1024 by default), and it would begin anew for ever.
+pub const UPLOAD_BYTES_PER_SECOND_MIN: u64 = 2048;
+
+/// Lowest and highest bandwidth limit, in megabits per second.
+pub const BANDWIDTH_MEGABITS_MIN: f64 = 0.1;
+/// See [`BANDWIDTH_MEGABITS_MIN`].
+pub const BANDWIDTH_MEGABITS_MAX: f64 = 100_000.0;
+
+/// How long a file may be found changing before the operator is told of it. Longer than what
+/// ordinary uploads and dumps take to be written; a log that is always written to shows on the day
+/// it is first watched.
+pub const WAIT_DEFAULT: Duration = Duration::from_secs(3600);
+
+/// Longest `max_wait_seconds`: one week.
+pub const WAIT_SECONDS_MAX: u64 = 7 * 24 * 60 * 60;
+
 /// Most patterns in one list of a watch: each takes memory and makes every look at a name longer.
 pub const PATTERNS_MAX: usize = 256;
 
@@ -350,6 +376,11 @@ const _: () = assert!(
 const _: () =
     assert!(credentials::WAIT.as_secs() > 3 * credentials::REQUEST.as_secs(), "IMDSv2 asks thrice");
 const _: () = assert!(UPLOAD_GRACE.as_secs() < SHUTDOWN_MAX.as_secs());
+const _: () = assert!(
+    BANDWIDTH_PIECE.as_millis() * 64 < http::STALL.as_millis(),
+    "with the highest upload.concurrency, every file has its turn before it counts as stalled"
+);
+const _: () = assert!(BANDWIDTH_PIECE.as_millis() <= BANDWIDTH_BURST.as_millis());
 const _: () = assert!(FIELD_BYTES_MAX >= KEY_BYTES_MAX);
 const _: () = assert!(
     // An escaped byte is three; the prefix and both markers stand beside the uploads.

@@ -41,6 +41,7 @@ mod oracle;
 mod pair_changes;
 mod pair_faults;
 mod pair_files;
+mod pair_filters;
 mod pair_odd_files;
 mod pair_signals;
 mod pair_start;

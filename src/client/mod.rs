@@ -4,6 +4,7 @@
 //! database, queue, watcher, first scan, draining, normal operation. The order of an end is written
 //! in [`run`].
 
+pub mod bandwidth;
 pub mod config;
 pub mod database;
 pub mod denied;

@@ -90,7 +90,7 @@ pub fn parse<T>(
         problems: vec![Problem {
             line: error.location().map(|at| at.line()),
             key: String::new(),
-            message: format!("not valid YAML: {error}"),
+            message: format!("not valid YAML: {error}{}", hint(&error)),
         }],
     })?;
     let reader = Reader { text, environment, problems: RefCell::default() };
@@ -99,6 +99,14 @@ pub fn parse<T>(
     match value {
         Some(value) if problems.is_empty() => Ok(value),
         _ => Err(ConfigError { file: file.to_owned(), problems }),
+    }
+}
+
+/// A pattern such as `*.tmp` looks like the name of something else in YAML.
+fn hint(error: &serde_yaml::Error) -> &'static str {
+    match error.to_string().contains("unknown anchor") {
+        true => "; hint: a value that begins with '*' needs quotes",
+        false => "",
     }
 }
 

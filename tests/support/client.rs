@@ -18,6 +18,8 @@ pub(crate) struct Watch {
     pub(crate) folder: PathBuf,
     pub(crate) prefix: &'static str,
     pub(crate) recursive: bool,
+    /// Further lines of the entry, without their indent.
+    pub(crate) more: String,
 }
 
 /// A client: running, or ready to be started (again).
@@ -78,7 +80,8 @@ impl Client {
     pub(crate) fn watch(&mut self, name: &str, prefix: &'static str) -> PathBuf {
         let folder = self.beside(name);
         std::fs::create_dir(&folder).unwrap();
-        self.watches.push(Watch { folder: folder.clone(), prefix, recursive: true });
+        let more = String::new();
+        self.watches.push(Watch { folder: folder.clone(), prefix, recursive: true, more });
         folder
     }
 
@@ -122,11 +125,12 @@ impl Client {
             self.debounce_seconds,
             self.max_attempts
         );
-        for Watch { folder, prefix, recursive } in &self.watches {
+        for Watch { folder, prefix, recursive, more } in &self.watches {
             yaml += &format!(
                 "  - local_path: {folder:?}\n    remote_prefix: \"{prefix}\"\n    \
                  recursive: {recursive}\n"
             );
+            yaml.extend(more.lines().map(|line| format!("    {line}\n")));
         }
         yaml
     }

@@ -3,18 +3,19 @@
 //! Pure: text in, a checked [`Config`] or every problem at once out.
 
 mod server;
+mod watches;
 
 pub use server::Server;
+pub use watches::Watch;
 
-use crate::client::filter::{Filter, Pattern, Patterns};
+use crate::client::bandwidth::Rate;
 use crate::config::{self, ConfigError, Environment, Section};
-use crate::limits::{DEBOUNCE_SECONDS_MAX, DEBOUNCE_SECONDS_MIN, OBJECT_BYTES_MAX};
-use crate::remote_path::RemotePrefix;
+use crate::limits::{
+    BANDWIDTH_MEGABITS_MAX, BANDWIDTH_MEGABITS_MIN, DEBOUNCE_SECONDS_MAX, DEBOUNCE_SECONDS_MIN,
+    UPLOAD_BYTES_PER_SECOND_MIN, WAIT_DEFAULT, WAIT_SECONDS_MAX,
+};
 use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
-
-/// One "MB" of the configuration, in bytes, as on the server.
-const MB: u64 = 1024 * 1024;
 
 /// A whole client configuration.
 #[derive(Clone, Debug)]
@@ -33,21 +34,6 @@ pub struct Config {
     pub upload: Upload,
 }
 
-/// One watched folder.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Watch {
-    /// The folder: absolute, without `.` or `..`.
-    pub local_path: PathBuf,
-    /// What its files are put below in this client's part of the bucket.
-    pub remote_prefix: RemotePrefix,
-    /// Whether its subfolders belong to it.
-    pub recursive: bool,
-    /// Which of its files are taken.
-    pub filter: Filter,
-    /// Size of the largest file that is sent, in bytes; `None` leaves that to the server.
-    pub max_file_size: Option<u64>,
-}
-
 /// What a scan takes, and when.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Scan {
@@ -64,6 +50,8 @@ pub struct Stability {
     pub debounce: Duration,
     /// How often a file may be found changed before it is given up until the next scan.
     pub max_attempts: u32,
+    /// How long a file may be found changed before the operator is told; at least `debounce`.
+    pub max_wait: Duration,
 }
 
 /// How files are sent.
@@ -75,6 +63,8 @@ pub struct Upload {
     pub retry_delay: Duration,
     /// How many files are sent at the same time.
     pub concurrency: usize,
+    /// What all of them together may send; `None` for as much as goes.
+    pub bandwidth: Option<Rate>,
 }
 
 /// Reads a configuration. `file` is the name problems are reported under.
@@ -82,7 +72,7 @@ pub fn parse(file: &str, text: &str, environment: Environment<'_>) -> Result<Con
     config::parse(file, text, environment, |root| {
         let server = root.section("server", server::read);
         let database = root.section("database", |section| section.required("path", absolute_path));
-        let watches = root.list("watches", watch).filter(|watches| disjoint(root, watches));
+        let watches = watches::read(root);
         let scan = root.section_or_default("scan", scan);
         let stability = root.section_or_default("stability", stability);
         let upload = root.section_or_default("upload", upload);
@@ -97,45 +87,6 @@ pub fn parse(file: &str, text: &str, environment: Environment<'_>) -> Result<Con
     })
 }
 
-fn watch(section: &Section<'_>) -> Option<Watch> {
-    let local_path = section.required("local_path", absolute_path);
-    let remote_prefix = section.optional("remote_prefix", RemotePrefix::parse);
-    let recursive = section.flag("recursive", true);
-    let filter = filter(section);
-    let megabytes = 1..=OBJECT_BYTES_MAX / MB;
-    let max_file_size = section.optional_integer("max_file_size_mb", megabytes);
-    Some(Watch {
-        local_path: local_path?,
-        remote_prefix: remote_prefix?.unwrap_or_default(),
-        recursive: recursive?,
-        filter: filter?,
-        max_file_size: max_file_size?.map(|megabytes| megabytes * MB),
-    })
-}
-
-/// A list of patterns to leave out takes the place of the built-in one; an empty one leaves nothing
-/// out.
-fn filter(section: &Section<'_>) -> Option<Filter> {
-    let exclude = match section.has("exclude_patterns") {
-        true => patterns(section, "exclude_patterns"),
-        false => section.noted("exclude_patterns", Patterns::built_in()),
-    };
-    let include = patterns(section, "include_patterns");
-    if section.has("include_patterns") && include.as_ref()?.texts().is_empty() {
-        section.problem(
-            "include_patterns",
-            "is an empty list, by which no file would be sent; take the key out to send all",
-        );
-        return None;
-    }
-    Some(Filter { exclude: exclude?, include: include? })
-}
-
-fn patterns(section: &Section<'_>, key: &str) -> Option<Patterns> {
-    let texts = section.texts(key, Pattern::parse)?;
-    section.noted(key, Patterns::new(texts))
-}
-
 fn absolute_path(text: &str) -> Result<PathBuf, &'static str> {
     let path = Path::new(text);
     if !path.is_absolute() {
@@ -148,36 +99,6 @@ fn absolute_path(text: &str) -> Result<PathBuf, &'static str> {
     Ok(path.components().collect())
 }
 
-/// Two watches on one file would upload it twice; two files on one remote path would overwrite each
-/// other. Neither is ever what was meant.
-fn disjoint(root: &Section<'_>, watches: &[Watch]) -> bool {
-    let covers = |outer: &Watch, inner: &Watch| {
-        inner.local_path == outer.local_path
-            || (outer.recursive && inner.local_path.starts_with(&outer.local_path))
-    };
-    let mut disjoint = true;
-    for (index, one) in watches.iter().enumerate() {
-        for other in &watches[..index] {
-            let message = if covers(one, other) || covers(other, one) {
-                format!("{:?} and {:?} overlap", other.local_path, one.local_path)
-            } else if one.remote_prefix == other.remote_prefix {
-                format!(
-                    "{:?} and {:?} have the same remote_prefix {:?}; files of one name would \
-                     overwrite each other",
-                    other.local_path,
-                    one.local_path,
-                    one.remote_prefix.to_string()
-                )
-            } else {
-                continue;
-            };
-            root.problem("watches", message);
-            disjoint = false;
-        }
-    }
-    disjoint
-}
-
 fn scan(section: &Section<'_>) -> Option<Scan> {
     let upload_existing = section.flag("upload_existing", false);
     let minutes = section.integer("interval_minutes", Some(60), 1..=7 * 24 * 60);
@@ -188,26 +109,61 @@ fn stability(section: &Section<'_>) -> Option<Stability> {
     let range = DEBOUNCE_SECONDS_MIN..=DEBOUNCE_SECONDS_MAX;
     let debounce = section.number("debounce_seconds", Some(3.0), range);
     let max_attempts = section.integer("max_attempts", Some(100), 1..=1_000_000);
-    Some(Stability {
-        debounce: Duration::from_secs_f64(debounce?),
-        max_attempts: max_attempts? as u32,
-    })
+    let max_wait = section.optional_integer("max_wait_seconds", 1..=WAIT_SECONDS_MAX);
+    let debounce = Duration::from_secs_f64(debounce?);
+    // Every file is found to be new once; with less than two looks all of them would be reported.
+    let least = debounce * 2;
+    let max_wait = match max_wait?.map(Duration::from_secs) {
+        Some(given) if given < least => {
+            let message = format!(
+                "is {}; with two looks {} seconds apart (stability.debounce_seconds) it has to be {} \
+                 at least",
+                given.as_secs(),
+                debounce.as_secs_f64(),
+                least.as_secs_f64().ceil()
+            );
+            section.problem("max_wait_seconds", message);
+            return None;
+        }
+        Some(given) => given,
+        None => WAIT_DEFAULT.max(least),
+    };
+    Some(Stability { debounce, max_attempts: max_attempts? as u32, max_wait })
 }
 
 fn upload(section: &Section<'_>) -> Option<Upload> {
     let retry_attempts = section.integer("retry_attempts", Some(3), 0..=1000);
     let retry_delay = section.number("retry_delay_seconds", Some(5.0), 0.0..=3600.0);
     let concurrency = section.integer("concurrency", Some(4), 1..=64);
+    let megabits = BANDWIDTH_MEGABITS_MIN..=BANDWIDTH_MEGABITS_MAX;
+    let bandwidth = section.optional_number("bandwidth_limit_mbps", megabits);
+    let bandwidth = bandwidth?.map(Rate::from_megabits);
+    let concurrency = concurrency?;
+    if let Some(rate) = bandwidth
+        && rate.bytes_per_second() / concurrency < UPLOAD_BYTES_PER_SECOND_MIN
+    {
+        let message = format!(
+            "leaves {} bytes per second to each of {concurrency} files (upload.concurrency), and a \
+             server gives up on one that comes so slowly; {UPLOAD_BYTES_PER_SECOND_MIN} at least are \
+             needed",
+            rate.bytes_per_second() / concurrency
+        );
+        section.problem("bandwidth_limit_mbps", message);
+        return None;
+    }
     Some(Upload {
         retry_attempts: retry_attempts? as u32,
         retry_delay: Duration::from_secs_f64(retry_delay?),
-        concurrency: concurrency? as usize,
+        concurrency: concurrency as usize,
+        bandwidth,
     })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::client::filter::{Filter, Patterns};
+    use crate::remote_path::RemotePrefix;
 
     const DOCUMENT: &str = r#"
 server:
@@ -274,9 +230,11 @@ upload:
             Scan { upload_existing: false, interval: Duration::from_secs(3600) }
         );
         let debounce = Duration::from_secs(3);
-        assert_eq!(config.stability, Stability { debounce, max_attempts: 100 });
+        let max_wait = Duration::from_secs(3600);
+        assert_eq!(config.stability, Stability { debounce, max_attempts: 100, max_wait });
         let retry_delay = Duration::from_secs(5);
-        assert_eq!(config.upload, Upload { retry_attempts: 3, retry_delay, concurrency: 4 });
+        let expected = Upload { retry_attempts: 3, retry_delay, concurrency: 4, bandwidth: None };
+        assert_eq!(config.upload, expected);
     }
 
     #[test]
@@ -303,27 +261,50 @@ upload:
              relative\n\
              client.yaml:6: scan.upload_existing: \"maybe\": is neither true nor false\n\
              client.yaml:7: stability.debounce_seconds: \"0\": is not a number from 0.1 to 86400\n\
-             client.yaml:8: upload.retries: unknown key; known here: concurrency, retry_attempts, \
-             retry_delay_seconds",
+             client.yaml:8: upload.retries: unknown key; known here: bandwidth_limit_mbps, concurrency, \
+             retry_attempts, retry_delay_seconds",
+        );
+    }
+
+    /// The settings behind what is required.
+    fn with(settings: &str) -> String {
+        let upto = DOCUMENT.find("scan:").unwrap();
+        format!("{}{settings}", &DOCUMENT[..upto])
+    }
+
+    #[test]
+    fn a_file_may_change_for_an_hour_and_for_two_looks_in_any_case() {
+        for (settings, expected) in [
+            ("stability: {max_wait_seconds: 6}", 6),
+            ("stability: {debounce_seconds: 1800}", 3600),
+            ("stability: {debounce_seconds: 7200}", 14_400),
+        ] {
+            let stability = read(&with(settings)).unwrap().stability;
+            assert_eq!(stability.max_wait.as_secs(), expected, "{settings}");
+        }
+        check(
+            &with("stability: {max_wait_seconds: 5}"),
+            "client.yaml:18: stability.max_wait_seconds: is 5; with two looks 3 seconds apart \
+             (stability.debounce_seconds) it has to be 6 at least",
         );
     }
 
     #[test]
-    fn overlapping_watches_and_shared_remote_folders_are_refused() {
-        let start = "server: {url: 'https://a', api_key: 0123456789abcdef}\ndatabase: {path: /d}\n";
-        let two = |a: &str, b: &str| format!("{start}watches:\n  - {{{a}}}\n  - {{{b}}}\n");
+    fn a_bandwidth_limit_is_in_megabits_and_leaves_enough_to_every_file() {
+        let limit = |settings: &str| read(&with(settings)).unwrap().upload.bandwidth;
+        assert_eq!(limit("upload: {concurrency: 1}"), None);
+        let rate = limit("upload: {bandwidth_limit_mbps: 2.5}").unwrap();
+        assert_eq!(rate.bytes_per_second(), 312_500);
+        assert!(limit("upload: {bandwidth_limit_mbps: 0.1}").is_some());
         check(
-            &two("local_path: /a, remote_prefix: x", "local_path: /a/b, remote_prefix: y"),
-            "client.yaml:3: watches: \"/a\" and \"/a/b\" overlap",
+            &with("upload: {bandwidth_limit_mbps: 0.1, concurrency: 7}"),
+            "client.yaml:18: upload.bandwidth_limit_mbps: leaves 1785 bytes per second to each of 7 \
+             files (upload.concurrency), and a server gives up on one that comes so slowly; 2048 at \
+             least are needed",
         );
         check(
-            &two("local_path: /a/, remote_prefix: x", "local_path: //b, remote_prefix: x/"),
-            "client.yaml:3: watches: \"/a\" and \"/b\" have the same remote_prefix \"x/\"; files of \
-             one name would overwrite each other",
+            &with("upload: {bandwidth_limit_mbps: 0}"),
+            "client.yaml:18: upload.bandwidth_limit_mbps: \"0\": is not a number from 0.1 to 100000",
         );
-        let apart = two("local_path: /a, remote_prefix: x", "local_path: /ab, remote_prefix: y");
-        assert!(read(&apart).is_ok());
-        let flat = two("local_path: /a, recursive: false, remote_prefix: x", "local_path: /a/b");
-        assert!(read(&flat).is_ok());
     }
 }
