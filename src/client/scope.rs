@@ -106,9 +106,7 @@ impl Scope {
     fn is_own(&self, path: &Path) -> bool {
         let own = self.database.as_os_str().as_bytes();
         let suffix = path.as_os_str().as_bytes().strip_prefix(own);
-        suffix.is_some_and(|suffix| {
-            OWN_SUFFIXES.contains(&suffix) || suffix.starts_with(SET_ASIDE)
-        })
+        suffix.is_some_and(|suffix| OWN_SUFFIXES.contains(&suffix) || suffix.starts_with(SET_ASIDE))
     }
 }
 
