@@ -107,13 +107,21 @@ fn look_at_head(path: &Path, file: File, lock: &Lock) -> Result<u64, DatabaseErr
     let length = file.metadata().map_err(failed)?.len();
     let mut head = Vec::new();
     file.take(HEAD.len() as u64).read_to_end(&mut head).map_err(failed)?;
-    // An empty file is a new database to SQLite. If a client was here before, it is what a file system
-    // leaves of an old one after a power cut.
-    let new = length == 0 && !lock.met;
-    if new || head == HEAD {
-        Ok(length)
-    } else {
-        Err(DatabaseError::corrupt(path, format!("it has {length} bytes and is no database")))
+    let cause = format!("it has {length} bytes and is no database");
+    match (head == HEAD, lock.had_database) {
+        (true, _) => Ok(length),
+        // An empty one, too: it is what a file system may leave of a database after a power cut.
+        (false, true) => Err(DatabaseError::corrupt(path, cause)),
+        // To SQLite it is a new database.
+        (false, false) if length == 0 => Ok(length),
+        // Perhaps a wrong name was configured: nothing of ours was ever there.
+        (false, false) => Err(DatabaseError::told(
+            "use",
+            path,
+            cause,
+            "move it aside, and a new one is made as on a first run (see scan.upload_existing), or \
+             name another file (key database.path)",
+        )),
     }
 }
 
@@ -262,6 +270,18 @@ mod tests {
         fs::write(&path, "").unwrap();
         assert_eq!(claim(&path).unwrap().rebuilt_ns, None);
         assert_eq!(names(&folder), ["client.db", "client.db.lock"]);
+    }
+
+    #[test]
+    fn what_was_there_before_any_client_and_is_no_database_is_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("client.db");
+        fs::write(&path, "Dear diary").unwrap();
+        for _ in 0..2 {
+            let error = claim(&path).map(drop).unwrap_err().to_string();
+            assert!(error.contains("is no database; hint: move it aside"), "{error}");
+            assert_eq!(fs::read(&path).unwrap(), b"Dear diary");
+        }
     }
 
     #[test]

@@ -53,6 +53,9 @@ impl Database {
     pub fn claim(path: &Path, watches: &[&Path], now_ns: i64) -> Result<Self, DatabaseError> {
         let lock = lock::take(path)?;
         let writer = damage::open_or_begin_anew(path, &lock, watches, now_ns)?;
+        // If that cannot be noted, a file that is emptied later will look like a first run.
+        let noted = lock.has_database();
+        noted.map_err(|error| DatabaseError::told("lock", path, error, ""))?;
         let (sound, broken) = bounded(0);
         let (mark, sound) = (Mark::of(path), Mutex::new(Some(sound)));
         let claim = Claim { mark, broken, sound, _lock: lock };
