@@ -59,7 +59,12 @@ impl Database {
         let (sound, broken) = bounded(0);
         let (mark, sound) = (Mark::of(path), Mutex::new(Some(sound)));
         let claim = Claim { mark, broken, sound, _lock: lock };
-        Ok(Self { claim: Some(claim), ..Self::over(path, writer)? })
+        let database = Self::over(path, writer).inspect_err(|error| {
+            if error.is_corrupt() {
+                claim.give_up(error);
+            }
+        })?;
+        Ok(Self { claim: Some(claim), ..database })
     }
 
     /// Opens the database, or makes it, and leaves it to the caller that nobody else has it.
