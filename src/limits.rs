@@ -159,6 +159,10 @@ pub const PATTERN_BYTES_MAX: usize = KEY_BYTES_MAX;
 /// Most paths the upload queue holds. Beyond it the scanner waits, and an event becomes a rescan.
 pub const QUEUE_PATHS_MAX: usize = 65_536;
 
+/// Up to this size the client's database is read and checked as a whole when it is opened, in bytes:
+/// 0.1 s from memory. Of a larger one head, length and schema are; what is met later ends the program.
+pub const DATABASE_CHECKED_BYTES_MAX: u64 = 64 * 1024 * 1024;
+
 /// Most watch events that wait for the watcher thread; beyond it they become one rescan.
 pub const WATCH_EVENTS_MAX: usize = 65_536;
 

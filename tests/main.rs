@@ -39,6 +39,7 @@ mod kernel_rewrites;
 mod kernel_trees;
 mod oracle;
 mod pair_changes;
+mod pair_database;
 mod pair_faults;
 mod pair_files;
 mod pair_filters;

@@ -29,7 +29,7 @@ pub mod uploader;
 pub mod watch_limit;
 pub mod watcher;
 
-use crate::clock::SystemClock;
+use crate::clock::{self, SystemClock};
 use crate::limits::{QUEUE_PATHS_MAX, WATCH_EVENTS_MAX};
 use crate::sqlite::DatabaseError;
 use crate::threads::{Died, Ended, StopSource, Supervisor, shutdown_deadline};
@@ -43,7 +43,7 @@ use queue::SharedQueue;
 use scanner::Scanner;
 use scope::Scope;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use tls::TrustError;
 use transport::Transport;
@@ -89,7 +89,8 @@ pub fn run(config: Config) -> Result<(), ClientError> {
     let mut supervisor = Supervisor::new()?;
     let mut stop = StopSource::default();
     let transport = Transport::new(&config.server)?;
-    let database = Arc::new(Database::open(&config.database)?);
+    let watched: Vec<&Path> = config.watches.iter().map(|watch| &*watch.local_path).collect();
+    let database = Arc::new(Database::claim(&config.database, &watched, clock::unix_nanos())?);
     check_folders(&config)?;
     let queue = Arc::new(SharedQueue::new(config.watches.len(), QUEUE_PATHS_MAX));
     let debounce = config.stability.debounce;
@@ -122,6 +123,7 @@ pub fn run(config: Config) -> Result<(), ClientError> {
         debounce,
         interval: config.scan.interval,
     };
+    let guarded = Arc::clone(&database);
     let uploader = Arc::new(Uploader {
         scope,
         database,
@@ -135,6 +137,8 @@ pub fn run(config: Config) -> Result<(), ClientError> {
         outage: Mutex::default(),
     });
 
+    let token = stop.stop();
+    supervisor.spawn("database", move || guarded.wait_until_broken(&token))?;
     let token = stop.stop();
     supervisor.spawn("watcher", move || watcher.run(&token))?;
     let token = stop.stop();

@@ -4,6 +4,7 @@
 
 use crate::client::fingerprint::Fingerprint;
 use crate::digest::Digest;
+use crate::wire::{Existence, Mtime};
 
 /// What the database knows of a file that was uploaded.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,6 +69,36 @@ pub fn is_new(baseline_ns: Option<i64>, now: &Fingerprint) -> bool {
     baseline_ns.is_none_or(|baseline| now.ctime_ns.max(now.mtime_ns) >= baseline)
 }
 
+/// Whether a file without a record may nevertheless have been uploaded. `rebuilt_ns` is when the
+/// database was begun in place of a damaged one, if it was (nanoseconds since 1970): what was touched
+/// later has no record because it was not uploaded.
+pub fn may_be_lost(rebuilt_ns: Option<i64>, now: &Fingerprint) -> bool {
+    rebuilt_ns.is_some_and(|rebuilt| now.ctime_ns < rebuilt)
+}
+
+/// How to find out whether the server has a file of which no record is left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Recall {
+    /// It has it if the file's bytes have this digest.
+    Hash(Digest),
+    /// It has not: upload it.
+    Upload,
+}
+
+/// Decides by what the server says of the place where a file belongs.
+pub fn recall(existence: &Existence, now: &Fingerprint) -> Recall {
+    let Existence { exists: true, size: Some(size), sha256: Some(sha256), mtime: Some(mtime) } =
+        *existence
+    else {
+        return Recall::Upload;
+    };
+    if (size, mtime) == (now.size, Mtime::from_nanos(now.mtime_ns)) {
+        Recall::Hash(sha256)
+    } else {
+        Recall::Upload
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -112,5 +143,33 @@ mod tests {
         }
         let restored = Fingerprint { mtime_ns: 5, ctime_ns: 3000, ..SEEN };
         assert!(is_new(Some(2000), &restored), "an old file brought in later is new");
+    }
+
+    #[test]
+    fn only_what_was_not_touched_since_the_database_was_lost_may_have_lost_its_record() {
+        for (rebuilt, expected) in
+            [(None, false), (Some(1000), false), (Some(1001), false), (Some(1002), true)]
+        {
+            assert_eq!(may_be_lost(rebuilt, &SEEN), expected, "{rebuilt:?}");
+        }
+    }
+
+    #[test]
+    fn the_server_has_a_file_if_all_agrees_that_it_says_of_it_and_then_the_bytes() {
+        let sha256 = Digest::of(b"x");
+        let mtime = Mtime::from_nanos(1000);
+        let same =
+            || Existence { exists: true, size: Some(10), sha256: Some(sha256), mtime: Some(mtime) };
+        assert_eq!(recall(&same(), &SEEN), Recall::Hash(sha256));
+        for other in [
+            Existence { exists: false, ..same() },
+            Existence { size: Some(11), ..same() },
+            Existence { size: None, ..same() },
+            Existence { mtime: Some(Mtime::from_nanos(1001)), ..same() },
+            Existence { mtime: None, ..same() },
+            Existence { sha256: None, ..same() },
+        ] {
+            assert_eq!(recall(&other, &SEEN), Recall::Upload, "{other:?}");
+        }
     }
 }

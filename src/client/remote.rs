@@ -3,7 +3,8 @@
 //! Pure: a contract and its words. `transport` keeps it over HTTP, a simulation in memory.
 
 use crate::client::form::Fields;
-use crate::wire::{Fault, Uploaded};
+use crate::remote_path::RemotePath;
+use crate::wire::{Existence, Fault, Uploaded};
 use std::io::{self, Read};
 use std::time::Duration;
 
@@ -12,6 +13,9 @@ pub trait Remote {
     /// Sends one file. Success means that the server has it in its store, with exactly the size and
     /// digest that were sent.
     fn upload(&self, content: &mut dyn Read, fields: &Fields<'_>) -> Result<Uploaded, Failure>;
+
+    /// Asks what the server has at a path.
+    fn existence(&self, path: &RemotePath) -> Result<Existence, Failure>;
 }
 
 /// Why a file was not stored.

@@ -11,7 +11,11 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 /// What stands behind the name of the database in the names of the client's other files beside it.
-const OWN_SUFFIXES: [&[u8]; 6] = [b"", b"-wal", b"-shm", b"-journal", b".lock", b".sock"];
+const OWN_SUFFIXES: [&[u8]; 7] =
+    [b"", b"-wal", b"-shm", b"-journal", b".lock", b".sock", b".damaged"];
+
+/// What stands there in the names of damaged databases that were set aside, and before a time.
+const SET_ASIDE: &[u8] = b".corrupt-";
 
 /// Which local paths belong to the backup, and under which remote names.
 #[derive(Clone, Debug)]
@@ -102,7 +106,7 @@ impl Scope {
     fn is_own(&self, path: &Path) -> bool {
         let own = self.database.as_os_str().as_bytes();
         let suffix = path.as_os_str().as_bytes().strip_prefix(own);
-        suffix.is_some_and(|suffix| OWN_SUFFIXES.contains(&suffix))
+        suffix.is_some_and(|suffix| OWN_SUFFIXES.contains(&suffix) || suffix.starts_with(SET_ASIDE))
     }
 }
 
@@ -194,7 +198,8 @@ mod tests {
 
     #[test]
     fn the_clients_own_files_are_not_backed_up() {
-        for suffix in ["", "-wal", "-shm", "-journal", ".lock", ".sock"] {
+        let aside = ".corrupt-20261128T134501Z-wal";
+        for suffix in ["", "-wal", "-shm", "-journal", ".lock", ".sock", ".damaged", aside] {
             check(&format!("/data/up/client.db{suffix}"), "outside");
         }
         check("/data/up/client.db.bak", "0: uploads/client.db.bak");

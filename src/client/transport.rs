@@ -10,13 +10,19 @@ use crate::client::remote::{Failure, Remote};
 use crate::client::tls::{self, TrustError};
 use crate::limits::{ANSWER_BYTES_MAX, EXPECT_CONTINUE_BYTES, http};
 use crate::names::Names;
+use crate::remote_path::RemotePath;
 use crate::secret::Secret;
-use crate::wire::{ErrorCode, ReceivedError, Uploaded, fault_of_status, route};
+use crate::wire::{ErrorCode, Existence, ReceivedError, Uploaded, fault_of_status, route};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use std::io::{self, Read};
 use std::time::Duration;
 use ureq::http::{Response, header};
 use ureq::unversioned::transport::{Connector as _, TcpConnector};
 use ureq::{Agent, Body, SendBody};
+
+/// What is escaped in the value of a query: all but what RFC 3986 calls unreserved, and `/`.
+const QUERY_VALUE: &AsciiSet =
+    &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'/');
 
 /// Sends files to one server.
 pub struct Transport {
@@ -97,6 +103,18 @@ impl Remote for Transport {
                 "it confirms {} bytes with SHA-256 {}",
                 uploaded.size, uploaded.sha256
             ))),
+        }
+    }
+
+    fn existence(&self, path: &RemotePath) -> Result<Existence, Failure> {
+        let query = utf8_percent_encode(path.as_str(), QUERY_VALUE);
+        let request = self
+            .agent
+            .get(format!("{}{}?path={query}", self.url, route::EXISTS))
+            .header(header::AUTHORIZATION, format!("Bearer {}", self.api_key.expose()));
+        match request.call() {
+            Ok(response) => answer(response),
+            Err(error) => Err(Failure::Unreachable(self.explain(&error))),
         }
     }
 }

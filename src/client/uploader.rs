@@ -12,7 +12,7 @@ use crate::client::fingerprint::Fingerprint;
 use crate::client::form::Fields;
 use crate::client::outage::{Outage, Waits};
 use crate::client::parking;
-use crate::client::plan::{self, Need, Record};
+use crate::client::plan::{self, Need, Recall, Record};
 use crate::client::queue::{SharedQueue, Task};
 use crate::client::remote::{Failure, Remote};
 use crate::client::retry;
@@ -135,7 +135,34 @@ impl<D: Disk, R: Remote, C: Clock> Uploader<D, R, C> {
                 Ok(_) => {}
             }
         }
+        if record.is_none() && self.database.may_have_lost(&opened) {
+            match self.recall(&mut file, &opened, &remote_path) {
+                Ok(Some(record)) if self.untouched(&file, &path, &opened) => {
+                    self.database.recalled(&path, &record, self.clock.unix_seconds())?;
+                    log::info!("{path:?} is on the server as it stands: not uploaded again");
+                    return Ok(Turn::Done);
+                }
+                Ok(_) => {}
+                Err(failure) => return self.refused(task, &failure),
+            }
+        }
         self.send(task, file, &opened, &remote_path)
+    }
+
+    /// Asks the server for a file whose row may have been lost: the row, if it has these bytes.
+    fn recall(
+        &self,
+        file: &mut D::File,
+        opened: &Fingerprint,
+        remote_path: &RemotePath,
+    ) -> Result<Option<Record>, Failure> {
+        let existence = self.remote.existence(remote_path)?;
+        self.server_answers();
+        let Recall::Hash(sha256) = plan::recall(&existence, opened) else { return Ok(None) };
+        let same = self.digest(file).map_err(Failure::File)? == sha256;
+        let record =
+            || Record { remote_path: remote_path.to_string(), fingerprint: *opened, sha256 };
+        Ok(same.then(record))
     }
 
     /// Where a file belongs: its remote path and the watch it lies in.

@@ -5,31 +5,108 @@
 //! server acknowledged those bytes and that the file was seen unchanged afterwards. Losing rows
 //! costs repeated uploads, nothing else.
 
+mod damage;
+mod lock;
 mod pages;
 mod schema;
+mod state;
 
 use crate::client::fingerprint::Fingerprint;
-use crate::client::plan::{Known, Record};
+use crate::client::plan::{self, Known, Record};
 use crate::digest::Digest;
 use crate::sqlite::{self, DatabaseError};
+use crate::threads::Stop;
+use crossbeam_channel::{Receiver, Sender, bounded, select};
+use damage::Mark;
+use lock::Lock;
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+pub use state::{DayTotals, LastScan};
+
 /// The client's database.
 pub struct Database {
     path: PathBuf,
+    // In this order: the connection that is closed last takes SQLite's log away, if it may write.
+    /// Not there for a database in memory, which has one connection.
+    reader: Option<Mutex<Connection>>,
     writer: Mutex<Connection>,
-    reader: Mutex<Connection>,
+    rebuilt_ns: Option<i64>,
+    claim: Option<Claim>,
+}
+
+/// What only the client has that the database belongs to.
+struct Claim {
+    mark: Mark,
+    broken: Receiver<()>,
+    /// Dropped when the database is found damaged.
+    sound: Mutex<Option<Sender<()>>>,
+    _lock: Lock,
 }
 
 impl Database {
-    /// Opens the database, or makes it.
+    /// Opens the database for the one client it belongs to, or makes it. A damaged one is set aside
+    /// and a new one begun that takes everything in `watches` and asks the server first; `now_ns` is
+    /// nanoseconds since 1970. Fails if another client has it.
+    pub fn claim(path: &Path, watches: &[&Path], now_ns: i64) -> Result<Self, DatabaseError> {
+        let lock = lock::take(path)?;
+        let writer = damage::open_or_begin_anew(path, &lock, watches, now_ns)?;
+        // If that cannot be noted, a file that is emptied later will look like a first run.
+        let noted = lock.has_database();
+        noted.map_err(|error| DatabaseError::told("lock", path, error, ""))?;
+        let (sound, broken) = bounded(0);
+        let (mark, sound) = (Mark::of(path), Mutex::new(Some(sound)));
+        let claim = Claim { mark, broken, sound, _lock: lock };
+        let database = Self::over(path, writer).inspect_err(|error| {
+            if error.is_corrupt() {
+                claim.give_up(error);
+            }
+        })?;
+        Ok(Self { claim: Some(claim), ..database })
+    }
+
+    /// Opens the database, or makes it, and leaves it to the caller that nobody else has it.
     pub fn open(path: &Path) -> Result<Self, DatabaseError> {
-        let writer = sqlite::open(path, schema::MIGRATIONS)?;
-        let reader = sqlite::open_read_only(path)?;
-        Ok(Self { path: path.to_owned(), writer: Mutex::new(writer), reader: Mutex::new(reader) })
+        Self::over(path, sqlite::open(path, schema::MIGRATIONS)?)
+    }
+
+    /// Opens the database to look at it, also while a client has it. It is neither made nor changed;
+    /// what would write fails.
+    pub fn open_read_only(path: &Path) -> Result<Self, DatabaseError> {
+        Self::over(path, sqlite::open_read_only(path, schema::MIGRATIONS.len())?)
+    }
+
+    /// A database that is gone when it is dropped.
+    pub fn in_memory() -> Result<Self, DatabaseError> {
+        let writer = Mutex::new(sqlite::open_in_memory(schema::MIGRATIONS)?);
+        let path = PathBuf::from(":memory:");
+        Ok(Self { path, writer, reader: None, rebuilt_ns: None, claim: None })
+    }
+
+    fn over(path: &Path, writer: Connection) -> Result<Self, DatabaseError> {
+        let rebuilt_ns =
+            state::rebuilt_at(&writer).map_err(|error| DatabaseError::new("read", path, &error))?;
+        let reader = sqlite::open_read_only(path, schema::MIGRATIONS.len())?;
+        let (writer, reader) = (Mutex::new(writer), Some(Mutex::new(reader)));
+        Ok(Self { path: path.to_owned(), writer, reader, rebuilt_ns, claim: None })
+    }
+
+    /// Returns when the database is found damaged, or when the program is ending.
+    ///
+    /// A thread waits here: its end ends the program, and the next start sets the file aside. To go
+    /// on would be to upload and never to know it.
+    pub fn wait_until_broken(&self, stop: &Stop) {
+        match &self.claim {
+            Some(claim) => select! {
+                recv(claim.broken) -> _ => {}
+                recv(stop.receiver()) -> _ => {}
+            },
+            None => {
+                let _ = stop.receiver().recv();
+            }
+        }
     }
 
     /// What is known of the files below the folder `below` whose paths come after `after`: the next
@@ -45,9 +122,9 @@ impl Database {
         after: &Path,
         room: usize,
     ) -> Result<Vec<(PathBuf, Known)>, DatabaseError> {
-        let reader = self.reader.lock().unwrap_or_else(PoisonError::into_inner);
-        pages::read(&reader, below, after, room)
-            .map_err(|error| DatabaseError::new("read", &self.path, &error))
+        let reader = self.reader.as_ref().unwrap_or(&self.writer);
+        let reader = reader.lock().unwrap_or_else(PoisonError::into_inner);
+        pages::read(&reader, below, after, room).map_err(|error| self.failed("read", &error))
     }
 
     /// What is known of an uploaded file.
@@ -71,31 +148,33 @@ impl Database {
         record: &Record,
         now: i64,
     ) -> Result<(), DatabaseError> {
-        let fingerprint = &record.fingerprint;
         self.run("write", |connection| {
             let transaction = connection.unchecked_transaction()?;
-            transaction
-                .prepare_cached(
-                    "INSERT INTO files (local_path, remote_path, file_size, mtime, uploaded_at, \
-                     mtime_ns, ctime_ns, inode, sha256) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) \
-                     ON CONFLICT (local_path) DO UPDATE SET remote_path = ?2, file_size = ?3, \
-                     mtime = ?4, uploaded_at = ?5, mtime_ns = ?6, ctime_ns = ?7, inode = ?8, \
-                     sha256 = ?9",
-                )?
-                .execute(params![
-                    local_path.to_str(),
-                    record.remote_path,
-                    fingerprint.size.cast_signed(),
-                    fingerprint.mtime_ns.div_euclid(1_000_000_000),
-                    now,
-                    fingerprint.mtime_ns,
-                    fingerprint.ctime_ns,
-                    fingerprint.inode.cast_signed(),
-                    record.sha256.as_bytes(),
-                ])?;
-            delete_parked(&transaction, local_path)?;
+            write_record(&transaction, local_path, record, now)?;
+            state::count_upload(&transaction, record.fingerprint.size, now)?;
             transaction.commit()
         })
+    }
+
+    /// Notes that the server has a file of which the database had lost its row; it is parked no
+    /// longer. Nothing was uploaded. `now` is Unix seconds.
+    pub fn recalled(
+        &self,
+        local_path: &Path,
+        record: &Record,
+        now: i64,
+    ) -> Result<(), DatabaseError> {
+        self.run("write", |connection| {
+            let transaction = connection.unchecked_transaction()?;
+            write_record(&transaction, local_path, record, now)?;
+            transaction.commit()
+        })
+    }
+
+    /// Whether the server may have a file without a row, so that it has to be asked: the database
+    /// stands for one that was lost, and the file has not been touched since.
+    pub fn may_have_lost(&self, now: &Fingerprint) -> bool {
+        plan::may_be_lost(self.rebuilt_ns, now)
     }
 
     /// Notes a new fingerprint of a file whose bytes are still those that were uploaded.
@@ -126,18 +205,24 @@ impl Database {
     pub fn park(&self, local_path: &Path, reason: &str, now: i64) -> Result<bool, DatabaseError> {
         let path = local_path.as_os_str().as_bytes();
         self.run("write", |connection| {
-            let before: Option<String> = connection
+            let transaction = connection.unchecked_transaction()?;
+            let before: Option<String> = transaction
                 .prepare_cached("SELECT reason FROM parked WHERE local_path = ?1")?
                 .query_row([path], |row| row.get(0))
                 .optional()?;
-            connection
+            transaction
                 .prepare_cached(
                     "INSERT INTO parked (local_path, reason, since, last_seen) \
                      VALUES (?1, ?2, ?3, ?3) \
                      ON CONFLICT (local_path) DO UPDATE SET reason = ?2, last_seen = ?3",
                 )?
                 .execute(params![path, reason, now])?;
-            Ok(before.as_deref() != Some(reason))
+            let news = before.as_deref() != Some(reason);
+            if news {
+                state::count_failure(&transaction, now)?;
+            }
+            transaction.commit()?;
+            Ok(news)
         })
     }
 
@@ -166,19 +251,43 @@ impl Database {
         local_path: &Path,
         first: Option<i64>,
     ) -> Result<Option<i64>, DatabaseError> {
-        let path = local_path.as_os_str().as_bytes();
-        self.run("write", |connection| {
-            connection.execute(
-                "INSERT INTO watches (local_path, baseline_ns) VALUES (?1, ?2) \
-                 ON CONFLICT DO NOTHING",
-                params![path, first],
-            )?;
-            connection.query_row(
-                "SELECT baseline_ns FROM watches WHERE local_path = ?1",
-                [path],
-                |row| row.get(0),
-            )
+        self.run("write", |connection| state::baseline(connection, local_path, first))
+    }
+
+    /// Lowers the baseline of a watch: files that were touched since `baseline_ns` are taken, too.
+    /// One that is lower already, or takes everything, stays.
+    pub fn lower_baseline(&self, local_path: &Path, baseline_ns: i64) -> Result<(), DatabaseError> {
+        self.run("write", |connection| state::lower_baseline(connection, local_path, baseline_ns))
+    }
+
+    /// Notes that a scan of a whole watch came to its end. The watch must have a baseline, if only
+    /// one that takes everything; otherwise nothing is noted.
+    pub fn scan_ended(&self, local_path: &Path, scan: &LastScan) -> Result<(), DatabaseError> {
+        self.run("write", |connection| state::scan_ended(connection, local_path, scan))
+    }
+
+    /// The last scans of all watches that were ever scanned, in the order of their paths. Some may no
+    /// longer be configured.
+    pub fn last_scans(&self) -> Result<Vec<(PathBuf, LastScan)>, DatabaseError> {
+        self.run("read", state::last_scans)
+    }
+
+    /// What was done on each of the last `most` days on which something was, the last one first.
+    pub fn days(&self, most: usize) -> Result<Vec<DayTotals>, DatabaseError> {
+        self.run("read", |connection| state::days(connection, most))
+    }
+
+    /// When the last upload was recorded, Unix seconds.
+    pub fn last_upload_at(&self) -> Result<Option<i64>, DatabaseError> {
+        self.run("read", state::last_upload_at)
+    }
+
+    /// How many files are known to be in the bucket: 70 ms for a million.
+    pub fn file_count(&self) -> Result<u64, DatabaseError> {
+        self.run("read", |connection| {
+            connection.query_row("SELECT count(*) FROM files", [], |row| row.get::<_, i64>(0))
         })
+        .map(i64::cast_unsigned)
     }
 
     fn run<T>(
@@ -186,7 +295,15 @@ impl Database {
         operation: &'static str,
         statement: impl FnOnce(&Connection) -> rusqlite::Result<T>,
     ) -> Result<T, DatabaseError> {
-        statement(&self.writer()).map_err(|error| DatabaseError::new(operation, &self.path, &error))
+        statement(&self.writer()).map_err(|error| self.failed(operation, &error))
+    }
+
+    fn failed(&self, operation: &'static str, error: &rusqlite::Error) -> DatabaseError {
+        let error = DatabaseError::new(operation, &self.path, error);
+        if let (true, Some(claim)) = (error.is_corrupt(), &self.claim) {
+            claim.give_up(&error);
+        }
+        error
     }
 
     fn writer(&self) -> MutexGuard<'_, Connection> {
@@ -195,9 +312,64 @@ impl Database {
     }
 }
 
+impl Claim {
+    /// Ends the program, once, because of a damaged database.
+    fn give_up(&self, error: &DatabaseError) {
+        let sound = self.sound.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if sound.is_none() {
+            return;
+        }
+        if let Err(error) = self.mark.set(&error.cause) {
+            log::error!("cannot note that the database is damaged: {error}");
+        }
+        log::error!(
+            "the database is damaged and the program ends; its next start sets the file aside and \
+             asks the server what it has: {error}"
+        );
+    }
+}
+
+/// The name of the database with something behind it.
+fn beside(database: &Path, suffix: &str) -> PathBuf {
+    let mut name = database.as_os_str().to_owned();
+    name.push(suffix);
+    PathBuf::from(name)
+}
+
+fn write_record(
+    connection: &Connection,
+    local_path: &Path,
+    record: &Record,
+    now: i64,
+) -> rusqlite::Result<()> {
+    let fingerprint = &record.fingerprint;
+    connection
+        .prepare_cached(
+            "INSERT INTO files (local_path, remote_path, file_size, mtime, uploaded_at, \
+             mtime_ns, ctime_ns, inode, sha256) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) \
+             ON CONFLICT (local_path) DO UPDATE SET remote_path = ?2, file_size = ?3, \
+             mtime = ?4, uploaded_at = ?5, mtime_ns = ?6, ctime_ns = ?7, inode = ?8, \
+             sha256 = ?9",
+        )?
+        .execute(params![
+            local_path.to_str(),
+            record.remote_path,
+            fingerprint.size.cast_signed(),
+            fingerprint.mtime_ns.div_euclid(1_000_000_000),
+            now,
+            fingerprint.mtime_ns,
+            fingerprint.ctime_ns,
+            fingerprint.inode.cast_signed(),
+            record.sha256.as_bytes(),
+        ])?;
+    delete_parked(connection, local_path)
+}
+
 fn record_of(row: &Row<'_>) -> rusqlite::Result<Record> {
     let sha256: Vec<u8> = row.get(5)?;
-    let sha256 = Digest::from_bytes(&sha256).ok_or(rusqlite::Error::InvalidQuery)?;
+    let sha256 = Digest::from_bytes(&sha256).ok_or_else(|| {
+        rusqlite::Error::InvalidColumnType(5, "sha256".to_owned(), rusqlite::types::Type::Blob)
+    })?;
     Ok(Record { remote_path: row.get(0)?, fingerprint: pages::fingerprint_of(row, 1)?, sha256 })
 }
 

@@ -35,11 +35,23 @@ pub(super) const VERSION_1: &str = "
     );
 ";
 
-/// `UNIQUE` has an index on `local_path` alone already, so the document's second one would only cost
+/// What a restart, `status` and reports want to know; and the index that scans read. `UNIQUE` has an
+/// index on `local_path` alone already, so the document's second one would only cost
 /// room. With what a scan compares in it, a scan reads this index from end to end and never jumps
 /// into the table.
 const VERSION_2: &str = "
     DROP INDEX idx_files_local_path;
     CREATE INDEX idx_files_local_path
         ON files(local_path, remote_path, file_size, mtime_ns, ctime_ns, inode);
+    ALTER TABLE watches ADD COLUMN scan_ended_at INTEGER;
+    ALTER TABLE watches ADD COLUMN scan_ms INTEGER;
+    ALTER TABLE watches ADD COLUMN scan_files INTEGER;
+    CREATE TABLE daily_stats (
+        date TEXT PRIMARY KEY,
+        files INTEGER NOT NULL DEFAULT 0,
+        bytes INTEGER NOT NULL DEFAULT 0,
+        failures INTEGER NOT NULL DEFAULT 0,
+        last_upload_at INTEGER
+    );
+    CREATE TABLE rebuilds (rebuilt_at_ns INTEGER NOT NULL);
 ";
