@@ -93,17 +93,22 @@ fn a_growing_file_is_not_uploaded_until_it_rests() {
 
 #[test]
 fn a_file_that_never_rests_is_parked_and_taken_as_soon_as_it_does() {
-    let mut pair = Pair::new(Kind::Directory);
-    pair.client.max_attempts = 3;
-    pair.client.start();
-    let path = pair.write("restless", b"");
-    while_it_grows(&path, || {
-        let reason = pair.client.wait_until_parked(&path);
-        assert!(reason.contains("still changing") && reason.contains("stability.max_attempts"));
-        pair.client.daemon().wait_for(&format!("not backed up: {path:?}"));
-    });
-    pair.assert_all_arrive();
-    assert!(pair.client.parked().is_empty());
+    for (max_attempts, max_wait_seconds, key) in
+        [(3, 3600, "stability.max_attempts"), (1_000_000, 1, "stability.max_wait_seconds")]
+    {
+        let mut pair = Pair::new(Kind::Directory);
+        pair.client.max_attempts = max_attempts;
+        pair.client.max_wait_seconds = max_wait_seconds;
+        pair.client.start();
+        let path = pair.write("restless", b"");
+        while_it_grows(&path, || {
+            let reason = pair.client.wait_until_parked(&path);
+            assert!(reason.contains("still changing") && reason.contains(key), "{reason}");
+            pair.client.daemon().wait_for(&format!("not backed up: {path:?}"));
+        });
+        pair.assert_all_arrive();
+        assert!(pair.client.parked().is_empty());
+    }
 }
 
 /// Appends to a file all the time that `act` takes, however that ends.

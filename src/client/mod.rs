@@ -14,6 +14,7 @@ pub mod fingerprint;
 pub mod form;
 pub mod hints;
 pub mod outage;
+pub mod paced;
 pub mod parking;
 pub mod plan;
 pub mod queue;
@@ -33,6 +34,7 @@ use crate::clock::{self, SystemClock};
 use crate::limits::{QUEUE_PATHS_MAX, WATCH_EVENTS_MAX};
 use crate::sqlite::DatabaseError;
 use crate::threads::{Died, Ended, StopSource, Supervisor, shutdown_deadline};
+use bandwidth::Bucket;
 use config::Config;
 use crossbeam_channel::bounded;
 use database::Database;
@@ -132,6 +134,10 @@ pub fn run(config: Config) -> Result<(), ClientError> {
         remote: transport,
         clock: SystemClock,
         stability: config.stability,
+        bucket: config
+            .upload
+            .bandwidth
+            .map(|rate| Mutex::new(Bucket::new(rate, clock::monotonic()))),
         upload: config.upload,
         stop: stop.stop(),
         outage: Mutex::default(),

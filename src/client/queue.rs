@@ -28,8 +28,10 @@ pub struct Task {
     pub since: Instant,
     /// What it looked like last, if that was seen already.
     pub sighting: Option<Sighting>,
-    /// How often it was found changed since it was last at rest.
+    /// How often it was found changed since it is on its way.
     pub changes: u32,
+    /// Since when it has been known to change.
+    pub restless_since: Option<Instant>,
     /// How often sending it failed.
     pub failures: u32,
     /// What became of it when the server could not serve it.
@@ -44,8 +46,16 @@ impl Task {
         sighting: Option<Sighting>,
         since: Instant,
     ) -> Self {
-        let fault = FileFault::default();
-        Self { path: path.into(), watch, since, sighting, changes: 0, failures: 0, fault }
+        Self {
+            path: path.into(),
+            watch,
+            since,
+            sighting,
+            changes: 0,
+            restless_since: None,
+            failures: 0,
+            fault: FileFault::default(),
+        }
     }
 
     /// Takes a later look into account. One that shows the same does not make the wait longer; one

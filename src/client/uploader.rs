@@ -5,12 +5,14 @@
 //! unchanged; everything before may be repeated. Workers never sleep on a file: what has to wait
 //! goes back to the queue with a time.
 
+use crate::client::bandwidth::Bucket;
 use crate::client::config::{Stability, Upload, Watch};
 use crate::client::database::Database;
 use crate::client::disk::{Disk, OpenFile as _};
 use crate::client::fingerprint::Fingerprint;
 use crate::client::form::Fields;
 use crate::client::outage::{Outage, Waits};
+use crate::client::paced::Paced;
 use crate::client::parking;
 use crate::client::plan::{self, Need, Recall, Record};
 use crate::client::queue::{SharedQueue, Task};
@@ -28,7 +30,7 @@ use crate::wire::{Fault, Mtime};
 use std::io::{self, Seek as _};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// What the workers share; see the module's head. Disk, server and clock are those of this machine,
 /// or those of a simulation.
@@ -49,6 +51,8 @@ pub struct Uploader<D, R, C> {
     pub stability: Stability,
     /// How often and when to try again.
     pub upload: Upload,
+    /// How fast they may send, all together.
+    pub bucket: Option<Mutex<Bucket>>,
     /// When to end.
     pub stop: Stop,
     /// Whether the server serves us.
@@ -200,7 +204,9 @@ impl<D: Disk, R: Remote, C: Clock> Uploader<D, R, C> {
             mtime: Mtime::from_nanos(opened.mtime_ns),
             sha256,
         };
-        let uploaded = match self.remote.upload(&mut self.interruptible(&mut file), &fields) {
+        let content = self.interruptible(&mut file);
+        let mut content = Paced::new(content, self.bucket.as_ref(), &self.stop);
+        let uploaded = match self.remote.upload(&mut content, &fields) {
             Ok(uploaded) => uploaded,
             // What looks like a failure may be a file that changed meanwhile.
             Err(_) if !self.untouched(&file, &path, opened) => {
@@ -270,14 +276,23 @@ impl<D: Disk, R: Remote, C: Clock> Uploader<D, R, C> {
         self.again_unless_restless(task, due)
     }
 
-    fn again_unless_restless(&self, task: Task, due: Instant) -> Result<Turn, DatabaseError> {
-        if task.changes < self.stability.max_attempts {
+    fn again_unless_restless(&self, mut task: Task, due: Instant) -> Result<Turn, DatabaseError> {
+        let now = self.clock.monotonic();
+        let restless = match task.changes {
+            0 => Duration::ZERO,
+            _ => now.saturating_duration_since(*task.restless_since.get_or_insert(now)),
+        };
+        let max_wait = self.stability.max_wait;
+        let after = if task.changes >= self.stability.max_attempts {
+            format!("{} looks (stability.max_attempts)", task.changes)
+        } else if restless >= max_wait {
+            format!("{} seconds (stability.max_wait_seconds)", max_wait.as_secs())
+        } else {
             return Ok(Turn::Again(task, due));
-        }
+        };
         let reason = format!(
-            "it was still changing after {} looks (stability.max_attempts); it is tried again when \
-             it changes next and at the next scan",
-            task.changes
+            "it was still changing after {after}; it is tried again when it changes next and at the \
+             next scan"
         );
         self.park(&task.path, &reason)
     }

@@ -34,6 +34,7 @@ pub(crate) struct Client {
     pub(crate) upload_existing: bool,
     pub(crate) debounce_seconds: f64,
     pub(crate) max_attempts: u32,
+    pub(crate) max_wait_seconds: u32,
     pub(crate) database: PathBuf,
     /// By which command it is started; see [`Daemon::start_within`].
     pub(crate) wrapper: Vec<String>,
@@ -67,6 +68,7 @@ impl Client {
             upload_existing: true,
             debounce_seconds: 0.2,
             max_attempts: 100,
+            max_wait_seconds: 3600,
             database: folder.path().join("client.db"),
             wrapper: vec![],
             folder,
@@ -117,13 +119,14 @@ impl Client {
         let mut yaml = format!(
             "server:\n  url: \"{}\"\n{trust}  api_key: \"{}\"\ndatabase:\n  path: {:?}\n\
              scan:\n  upload_existing: {}\nstability:\n  debounce_seconds: {}\n  \
-             max_attempts: {}\nupload:\n  retry_delay_seconds: 0.1\nwatches:\n",
+             max_attempts: {}\n  max_wait_seconds: {}\nupload:\n  retry_delay_seconds: 0.1\nwatches:\n",
             self.url,
             self.api_key,
             self.database,
             self.upload_existing,
             self.debounce_seconds,
-            self.max_attempts
+            self.max_attempts,
+            self.max_wait_seconds
         );
         for Watch { folder, prefix, recursive, more } in &self.watches {
             yaml += &format!(
