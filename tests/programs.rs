@@ -169,7 +169,7 @@ fn a_client_with_one_folder_of_two_goes_on_and_says_which_is_missing() {
     std::fs::remove_dir(&gone).unwrap();
     pair.client.start();
     let daemon = pair.client.daemon();
-    daemon.wait_for(&format!("cannot watch {gone:?}"));
+    daemon.wait_for(&format!("cannot watch all of {gone:?}"));
     let line = daemon.wait_for(&format!("not backed up: watched folder {gone:?}"));
     assert!(line.contains("ERROR") && line.contains("hint: it must exist"), "{line}");
     let path = pair.write("a", b"a");
