@@ -3,7 +3,7 @@
 //! Everything else takes time as an argument, so that tests choose it. The monotonic clock is for
 //! waiting, the UTC clock for what is written down; neither is ever computed from the other.
 
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// What tells the time to whoever acts on it more than once while it works, such as an uploader that
 /// sends for minutes. A simulation has one of its own.
@@ -50,4 +50,10 @@ pub fn unix_seconds() -> i64 {
 pub fn unix_nanos() -> i64 {
     let since = utc().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)
+}
+
+/// How long the machine has been running, its sleep included. Nobody can set this clock.
+pub fn since_boot() -> Duration {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    Duration::try_from(now).unwrap_or_default()
 }

@@ -117,6 +117,10 @@ pub const CERTIFICATE_NAMES_SHOWN_MAX: usize = 8;
 /// Step of the clock that stamps files, with a margin: 4 ms were seen on ext4.
 pub const FILE_CLOCK_STEP: Duration = Duration::from_millis(10);
 
+/// A clock that seems to have been set back by less than this is nothing to tell: so long a thread may
+/// have been waiting between a look at one clock and a look at another.
+pub const CLOCK_SET_BACK_TOLD: Duration = Duration::from_secs(1);
+
 /// Shortest `debounce_seconds`. Two stats this far apart cannot fall into one step of the file
 /// clock, so an equal stamp means an untouched file.
 pub const DEBOUNCE_SECONDS_MIN: f64 = 0.1;
@@ -165,6 +169,16 @@ pub const DATABASE_CHECKED_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
 /// Most watch events that wait for the watcher thread; beyond it they become one rescan.
 pub const WATCH_EVENTS_MAX: usize = 65_536;
+
+/// Most rows that a scan reads at once. The uploader's workers wait for the database meanwhile, some
+/// milliseconds.
+pub const SCAN_PAGE_ROWS: usize = 1000;
+
+/// Files that a scan's walk hands over at once: enough to make the handing over cheap.
+pub const SCAN_CHUNK_FILES: usize = 500;
+
+/// Most chunks of files, and of rows, that a scan reads ahead: below 2 MB of paths in all.
+pub const SCAN_CHUNKS_AHEAD: usize = 4;
 
 /// Longest pause after a file's failed attempt.
 pub const RETRY_DELAY_MAX: Duration = Duration::from_secs(15 * 60);

@@ -4,7 +4,12 @@
 //! database, queue, watcher, first scan, draining, normal operation. The order of an end is written
 //! in [`run`].
 
+pub mod ahead;
 pub mod bandwidth;
+pub mod baseline;
+pub mod baselines;
+pub mod clock_watch;
+pub mod comparison;
 pub mod config;
 pub mod database;
 pub mod denied;
@@ -24,9 +29,11 @@ pub mod rewatch;
 pub mod scanner;
 pub mod scope;
 pub mod stability;
+pub mod survey;
 pub mod tls;
 pub mod transport;
 pub mod uploader;
+pub mod walk;
 pub mod watch_limit;
 pub mod watcher;
 
@@ -35,6 +42,9 @@ use crate::limits::{QUEUE_PATHS_MAX, WATCH_EVENTS_MAX};
 use crate::sqlite::DatabaseError;
 use crate::threads::{Died, Ended, StopSource, Supervisor, shutdown_deadline};
 use bandwidth::Bucket;
+use baselines::{Baselines, LocalFileClock};
+use clock_watch::ClockWatch;
+use comparison::Comparison;
 use config::Config;
 use crossbeam_channel::bounded;
 use database::Database;
@@ -44,13 +54,14 @@ use hints::Hints;
 use queue::SharedQueue;
 use scanner::Scanner;
 use scope::Scope;
+use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use tls::TrustError;
 use transport::Transport;
 use uploader::Uploader;
-use watcher::{Watcher, baseline_now};
+use watcher::Watcher;
 
 /// Why the client could not start, or had to end.
 #[derive(Debug, thiserror::Error)]
@@ -98,7 +109,14 @@ pub fn run(config: Config) -> Result<(), ClientError> {
     let debounce = config.stability.debounce;
     let scope = Scope::new(config.watches.clone(), &config.database);
     parking::unpark_outsiders(&database, &scope)?;
-    let baselines = baselines(&config, &database)?;
+    // The clock first, then the baselines, then the watches: what is made from here on is new.
+    let clock_watch = ClockWatch::start().map_err(io::Error::from)?;
+    let baselines = Baselines::begin(
+        &config.watches,
+        config.scan.upload_existing,
+        Arc::clone(&database),
+        Box::new(LocalFileClock::new(&config.database)),
+    )?;
     log::info!(
         "s3up {} sends to {}; watched folders: {}",
         env!("CARGO_PKG_VERSION"),
@@ -116,15 +134,17 @@ pub fn run(config: Config) -> Result<(), ClientError> {
         disk: LocalDisk,
         clock: SystemClock,
     };
+    let clock_set = scans.clone();
     let watcher = Watcher::start(hints, scans).map_err(ClientError::Watch)?;
-    let scanner = Scanner {
+    let comparison = Comparison {
         scope: scope.clone(),
-        baselines,
         database: Arc::clone(&database),
         queue: Arc::clone(&queue),
         debounce,
-        interval: config.scan.interval,
+        clock: SystemClock,
     };
+    let interval = config.scan.interval;
+    let scanner = Scanner { comparison, baselines, interval, lost: BTreeSet::new() };
     let guarded = Arc::clone(&database);
     let uploader = Arc::new(Uploader {
         scope,
@@ -147,6 +167,8 @@ pub fn run(config: Config) -> Result<(), ClientError> {
     supervisor.spawn("database", move || guarded.wait_until_broken(&token))?;
     let token = stop.stop();
     supervisor.spawn("watcher", move || watcher.run(&token))?;
+    let (token, clock) = (stop.stop(), clock_watch.clone());
+    supervisor.spawn("clock", move || clock.run(&clock_set, &token))?;
     let token = stop.stop();
     supervisor.spawn("scanner", move || scanner.run(&requests, &token))?;
     for number in 0..config.upload.concurrency {
@@ -161,6 +183,7 @@ pub fn run(config: Config) -> Result<(), ClientError> {
     // Watcher and scanner see the flag, then nothing is pushed any more; the closed queue ends the
     // workers, each after the upload in its hands or limits::UPLOAD_GRACE, whichever is earlier.
     stop.raise();
+    clock_watch.wake();
     queue.close();
     if !supervisor.join(shutdown_deadline()) {
         log::warn!(
@@ -184,16 +207,4 @@ fn check_folders(config: &Config) -> Result<(), ClientError> {
         }
     }
     first.map_or(Ok(()), Err)
-}
-
-fn baselines(config: &Config, database: &Database) -> Result<Vec<Option<i64>>, DatabaseError> {
-    let everything = config.scan.upload_existing;
-    let first = (!everything).then(baseline_now);
-    let watches = config.watches.iter();
-    watches
-        .map(|watch| {
-            let kept = database.baseline(&watch.local_path, first)?;
-            Ok(kept.filter(|_| !everything))
-        })
-        .collect()
 }

@@ -1,25 +1,24 @@
 //! Walks the watched folders and queues what is not in the bucket yet.
 //!
-//! Runs on its own thread. It owns the schedule of rescans. The disk and the database are the truth
-//! and this is where they are compared; events only make it faster. It never opens a file.
+//! Runs on its own thread, with two more during a scan of everything. It owns the schedule of rescans.
+//! The disk and the database are the truth and this is where they are compared; events only make it
+//! faster. It never opens a file.
 
+use crate::client::ahead::read_ahead;
+use crate::client::baselines::Baselines;
+use crate::client::comparison::{Break, Comparison, Tally, unreadable};
 use crate::client::config::Watch;
-use crate::client::database::Database;
-use crate::client::fingerprint::Fingerprint;
+use crate::client::database::LastScan;
 use crate::client::parking;
-use crate::client::plan::{self, Need};
-use crate::client::queue::{SharedQueue, Task};
-use crate::client::scope::{Place, Scope};
-use crate::client::stability::Sighting;
-use crate::clock;
-use crate::sqlite::DatabaseError;
+use crate::client::walk::{self, as_folder, walk};
+use crate::clock::Clock;
+use crate::limits::{SCAN_CHUNK_FILES, SCAN_CHUNKS_AHEAD};
 use crate::threads::Stop;
 use crossbeam_channel::{Receiver, select};
-use std::io::ErrorKind;
+use std::collections::BTreeSet;
+use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::time::Duration;
-use walkdir::{DirEntry, WalkDir};
+use std::time::{Duration, Instant};
 
 /// Something to scan, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,52 +31,28 @@ pub enum ScanRequest {
     /// A folder that has just appeared, with all that is in it: whatever its files' times say, they
     /// are new here.
     Folder(PathBuf),
+    /// The machine's clock was set: the baselines may have to follow.
+    ClockSet,
 }
 
 /// The scanner's parts; see the module's head.
-pub struct Scanner {
-    /// What belongs to the backup.
-    pub scope: Scope,
-    /// For each watch of the scope, from when on its files count; `None` takes all.
-    pub baselines: Vec<Option<i64>>,
-    /// What was uploaded.
-    pub database: Arc<Database>,
-    /// Where found files go.
-    pub queue: Arc<SharedQueue>,
-    /// Time between the two looks at a file.
-    pub debounce: Duration,
+pub struct Scanner<C> {
+    /// What it finds, and where that goes.
+    pub comparison: Comparison<C>,
+    /// For each watch, from when on its files count.
+    pub baselines: Baselines,
     /// Time between two scans of everything.
     pub interval: Duration,
+    /// Watched folders that could not be looked at when they were last scanned.
+    pub lost: BTreeSet<PathBuf>,
 }
 
-/// What one scan saw.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Tally {
-    files: u64,
-    excluded: u64,
-    queued: u64,
-    unreadable: u64,
-    unnameable: u64,
-}
-
-/// A scan cannot go on: the program is ending, or the database is broken.
-enum Break {
-    Stopped,
-    Database(DatabaseError),
-}
-
-impl From<DatabaseError> for Break {
-    fn from(error: DatabaseError) -> Self {
-        Self::Database(error)
-    }
-}
-
-impl Scanner {
+impl<C: Clock + Sync> Scanner<C> {
     /// Scans everything once, releases the queue, then scans on request and at intervals until
     /// `stop` is raised.
-    pub fn run(&self, requests: &Receiver<ScanRequest>, stop: &Stop) {
+    pub fn run(mut self, requests: &Receiver<ScanRequest>, stop: &Stop) {
         self.scan(&ScanRequest::Everything { cause: "start" }, stop);
-        self.queue.release();
+        self.comparison.queue.release();
         loop {
             select! {
                 recv(stop.receiver()) -> _ => return,
@@ -97,22 +72,31 @@ impl Scanner {
         }
     }
 
-    fn scan(&self, request: &ScanRequest, stop: &Stop) {
-        let started = clock::monotonic();
-        let mut tally = Tally::default();
+    /// Does what is asked for. Whatever goes wrong is told, and left to the next scan.
+    pub fn scan(&mut self, request: &ScanRequest, stop: &Stop) {
+        if *request == ScanRequest::ClockSet {
+            // What it lowers, the next scan of everything uses; until then there are events.
+            self.baselines.look();
+            return;
+        }
+        let started = self.comparison.clock.monotonic();
         let outcome = match request {
-            ScanRequest::Everything { .. } => self.scan_everything(stop, &mut tally),
-            ScanRequest::Folder(path) => self.scan_folder(path, stop, &mut tally),
+            ScanRequest::Folder(path) => self.scan_folder(path, stop),
+            _ => self.scan_everything(stop),
         };
-        match outcome {
+        let Tally { files, excluded, queued, unreadable, unnameable, .. } = match outcome {
+            Ok(tally) => tally,
             Err(Break::Stopped) => return,
             Err(Break::Database(error)) => {
-                log::error!("the scan broke off, the next one begins anew: {error}");
+                return log::error!("the scan broke off, the next one begins anew: {error}");
             }
-            Ok(()) => {}
-        }
-        let seconds = (clock::monotonic() - started).as_secs_f64();
-        let Tally { files, excluded, queued, unreadable, unnameable } = tally;
+            Err(Break::Thread(error)) => {
+                return log::error!(
+                    "the scan broke off, the next one begins anew: cannot start a thread: {error}"
+                );
+            }
+        };
+        let seconds = (self.comparison.clock.monotonic() - started).as_secs_f64();
         let summary = format!(
             "{files} files, {queued} to look at, {unreadable} unreadable, {unnameable} with names \
              that cannot be stored; {excluded} more left out by patterns; {seconds:.1} s"
@@ -120,118 +104,98 @@ impl Scanner {
         match request {
             ScanRequest::Everything { cause } => log::info!("scan ({cause}): {summary}"),
             ScanRequest::Folder(path) => log::debug!("scan of new folder {path:?}: {summary}"),
+            ScanRequest::ClockSet => {}
         }
     }
 
-    fn scan_everything(&self, stop: &Stop, tally: &mut Tally) -> Result<(), Break> {
-        for (watch, baseline) in self.scope.watches().iter().zip(&self.baselines) {
-            self.walk(&watch.local_path, watch, *baseline, stop, tally)?;
+    fn scan_everything(&mut self, stop: &Stop) -> Result<Tally, Break> {
+        self.baselines.look();
+        let mut all = Tally::default();
+        for index in 0..self.comparison.scope.watches().len() {
+            let watch = self.comparison.scope.watches()[index].clone();
+            let started = self.comparison.clock.monotonic();
+            let tally = self.walk_ahead(&watch, self.baselines.of(index), stop)?;
+            if tally.root.is_none() {
+                self.note_end(&watch.local_path, &tally, started)?;
+            }
+            self.note_root(&watch.local_path, tally.root)?;
+            all.files += tally.files;
+            all.excluded += tally.excluded;
+            all.queued += tally.queued;
+            all.unreadable += tally.unreadable;
+            all.unnameable += tally.unnameable;
         }
-        Ok(())
+        Ok(all)
     }
 
-    fn scan_folder(&self, path: &Path, stop: &Stop, tally: &mut Tally) -> Result<(), Break> {
-        match self.scope.folder(path) {
-            Some((_, watch)) => self.walk(path, watch, None, stop, tally),
-            None => Ok(()),
+    /// A folder that has just appeared: one that is small as a rule, and not worth a thread.
+    fn scan_folder(&self, path: &Path, stop: &Stop) -> Result<Tally, Break> {
+        let comparison = &self.comparison;
+        let Some((_, watch)) = comparison.scope.folder(path) else { return Ok(Tally::default()) };
+        let enters = |folder: &Path| !stop.is_raised() && comparison.scope.enters(folder);
+        let walk = walk(path, watch.recursive, enters);
+        let mut tally = comparison.run(path, walk, comparison.rows(path), None, stop)?;
+        if let Some(cause) = tally.root.take().filter(|cause| !walk::is_gone(cause)) {
+            parking::park(
+                &comparison.database,
+                &as_folder(path),
+                &unreadable(&cause),
+                comparison.clock.unix_seconds(),
+            )?;
         }
+        Ok(tally)
     }
 
-    fn walk(
+    /// Scans a watch with two threads that read ahead, one the disk and one the database.
+    fn walk_ahead(
         &self,
-        root: &Path,
         watch: &Watch,
         baseline: Option<i64>,
         stop: &Stop,
-        tally: &mut Tally,
-    ) -> Result<(), Break> {
-        let depth = if watch.recursive { usize::MAX } else { 1 };
-        let walk = WalkDir::new(root).follow_links(false).max_depth(depth).into_iter();
-        let entered =
-            |entry: &DirEntry| !entry.file_type().is_dir() || self.scope.enters(entry.path());
-        for entry in walk.filter_entry(entered) {
-            if stop.is_raised() {
-                return Err(Break::Stopped);
-            }
-            match entry {
-                Ok(entry) if entry.file_type().is_file() => {
-                    self.consider(&entry, baseline, tally)?;
-                }
-                Ok(_) => {}
-                Err(error) => report(&error, root == watch.local_path, tally),
-            }
-        }
-        Ok(())
+    ) -> Result<Tally, Break> {
+        let (root, comparison) = (watch.local_path.as_path(), &self.comparison);
+        std::thread::scope(|threads| {
+            // Between two files there may be any number of folders: told to end, it enters no more.
+            let enters = move |folder: &Path| !stop.is_raised() && comparison.scope.enters(folder);
+            let files = move || walk(root, watch.recursive, enters);
+            let ahead = SCAN_CHUNKS_AHEAD;
+            let walk = read_ahead(threads, "scan-walk", SCAN_CHUNK_FILES, ahead, files)
+                .map_err(Break::Thread)?;
+            let rows = || comparison.rows(root);
+            let rows = read_ahead(threads, "scan-rows", SCAN_CHUNK_FILES, ahead, rows)
+                .map_err(Break::Thread)?;
+            comparison.run(root, walk, rows, baseline, stop)
+        })
     }
 
-    /// Queues one file if it is not in the bucket as it stands.
-    fn consider(
-        &self,
-        entry: &DirEntry,
-        baseline: Option<i64>,
-        tally: &mut Tally,
-    ) -> Result<(), Break> {
-        let path = entry.path();
-        let remote_path = match self.scope.place(path) {
-            Place::File { index, remote_path, .. } => Ok((index, remote_path)),
-            Place::Unnameable(error) => Err(error),
-            Place::Excluded => {
-                tally.excluded += 1;
-                return Ok(());
-            }
-            Place::Outside => return Ok(()),
+    fn note_end(&self, root: &Path, tally: &Tally, started: Instant) -> Result<(), Break> {
+        let took = self.comparison.clock.monotonic() - started;
+        let scan = LastScan {
+            ended_at: self.comparison.clock.unix_seconds(),
+            milliseconds: i64::try_from(took.as_millis()).unwrap_or(i64::MAX),
+            files: tally.files.cast_signed(),
         };
-        tally.files += 1;
-        let at = clock::monotonic();
-        // Gone since the folder was read: a deleted file needs nothing.
-        let Ok(metadata) = entry.metadata() else { return Ok(()) };
-        let fingerprint = Fingerprint::of(&metadata);
-        let record = self.database.record(path)?;
-        if record.is_none() && !plan::is_new(baseline, &fingerprint) {
-            return Ok(());
-        }
-        let (watch, remote_path) = match remote_path {
-            Ok(named) => named,
-            Err(error) => {
-                tally.unnameable += 1;
-                return Ok(parking::park_unnameable(
-                    &self.database,
-                    path,
-                    error,
-                    clock::unix_seconds(),
-                )?);
-            }
-        };
-        if plan::need(record.as_ref(), remote_path.as_str(), &fingerprint) == Need::Nothing {
-            return Ok(());
-        }
-        tally.queued += 1;
-        let task = Task::new(path, watch, Some(Sighting { fingerprint, at }), at);
-        if self.queue.push_waiting(&task, at + self.debounce) {
-            Ok(())
-        } else {
-            Err(Break::Stopped)
-        }
+        Ok(self.comparison.database.scan_ended(root, &scan)?)
     }
-}
 
-fn report(error: &walkdir::Error, whole_watch: bool, tally: &mut Tally) {
-    let watched_folder = whole_watch && error.depth() == 0;
-    let gone = error.io_error().is_some_and(|error| error.kind() == ErrorKind::NotFound);
-    if gone && !watched_folder {
-        // Gone since it was heard of: a deleted folder needs nothing.
-        return;
-    }
-    tally.unreadable += 1;
-    let path = error.path().unwrap_or(Path::new(""));
-    let cause = error.io_error().map_or_else(|| error.to_string(), ToString::to_string);
-    if watched_folder {
-        log::error!(
-            "not backed up: watched folder {path:?}: {cause}; hint: it must exist and this user \
-             must be able to read it (key watches[].local_path)"
+    /// Tells it when a watched folder is lost, and when it is there again; once each time.
+    fn note_root(&mut self, root: &Path, lost: Option<io::Error>) -> Result<(), Break> {
+        let Some(cause) = lost else {
+            if self.lost.remove(root) {
+                log::info!("watched folder {root:?} can be read again");
+            }
+            return Ok(());
+        };
+        let reason = format!(
+            "watched folder {root:?}: {cause}; hint: it must exist and this user must be able to \
+             read it (key watches[].local_path)"
         );
-    } else {
-        log::warn!("not backed up: {path:?}: {cause}; hint: let this user read it");
+        if self.lost.insert(root.to_owned()) {
+            log::error!("not backed up: {reason}");
+        }
+        let (path, now) = (as_folder(root), self.comparison.clock.unix_seconds());
+        self.comparison.database.park(&path, &reason, now)?;
+        Ok(())
     }
 }
 
@@ -243,10 +207,12 @@ fn coalesce(first: ScanRequest, more: impl Iterator<Item = ScanRequest>) -> Vec<
     for request in std::iter::once(first).chain(more) {
         match request {
             ScanRequest::Everything { .. } => everything = everything.or(Some(request)),
+            ScanRequest::ClockSet if requests.contains(&request) => {}
+            ScanRequest::ClockSet => requests.insert(0, request),
             ScanRequest::Folder(ref path) => {
                 let covered = |other: &ScanRequest| match other {
                     ScanRequest::Folder(outer) => path.starts_with(outer),
-                    ScanRequest::Everything { .. } => false,
+                    _ => false,
                 };
                 if !requests.iter().any(covered) {
                     requests.push(request);
@@ -266,11 +232,12 @@ mod tests {
     fn requests_of_one_batch_are_scanned_once_each() {
         let folder = |path: &str| ScanRequest::Folder(path.into());
         let everything = |cause| ScanRequest::Everything { cause };
-        let batch =
-            [folder("/a/b"), everything("two"), folder("/ab"), folder("/a"), everything("x")];
+        let set = || ScanRequest::ClockSet;
+        let batch = [folder("/a/b"), everything("two"), set(), folder("/ab"), folder("/a")];
+        let batch = batch.into_iter().chain([set(), everything("x")]);
         assert_eq!(
-            coalesce(folder("/a"), batch.into_iter()),
-            [folder("/a"), folder("/ab"), everything("two")]
+            coalesce(folder("/a"), batch),
+            [set(), folder("/a"), folder("/ab"), everything("two")]
         );
     }
 }

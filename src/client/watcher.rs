@@ -262,13 +262,6 @@ impl Heard {
     }
 }
 
-/// The moment a file must have been touched after to be new to a watch that begins now, in
-/// nanoseconds since 1970. Files are stamped by a clock that lags up to one step behind.
-pub fn baseline_now() -> i64 {
-    let step = i64::try_from(crate::limits::FILE_CLOCK_STEP.as_nanos()).unwrap_or(i64::MAX);
-    clock::unix_nanos() - step
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

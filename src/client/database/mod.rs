@@ -11,6 +11,7 @@ mod pages;
 mod schema;
 mod state;
 
+use crate::client::baseline::Moment;
 use crate::client::fingerprint::Fingerprint;
 use crate::client::plan::{self, Known, Record};
 use crate::digest::Digest;
@@ -244,6 +245,27 @@ impl Database {
         })
     }
 
+    /// At most `room` parked paths below the folder `below` that stand behind `after`, in the order of
+    /// their bytes. An empty `after` begins.
+    pub fn parked_page(
+        &self,
+        below: &Path,
+        after: &Path,
+        room: usize,
+    ) -> Result<Vec<PathBuf>, DatabaseError> {
+        self.run("read", |connection| pages::read_parked(connection, below, after, room))
+    }
+
+    /// Forgets that a path was parked, unless it was parked again at `since` (Unix seconds) or later.
+    pub fn forget_parked(&self, local_path: &Path, since: i64) -> Result<(), DatabaseError> {
+        self.run("write", |connection| {
+            connection
+                .prepare_cached("DELETE FROM parked WHERE local_path = ?1 AND last_seen < ?2")?
+                .execute(params![local_path.as_os_str().as_bytes(), since])
+                .map(drop)
+        })
+    }
+
     /// The baseline of a watch, kept since its first run: files untouched since then are not taken
     /// by scans. On the first run it becomes `first`; `None` takes everything, for ever.
     pub fn baseline(
@@ -258,6 +280,17 @@ impl Database {
     /// One that is lower already, or takes everything, stays.
     pub fn lower_baseline(&self, local_path: &Path, baseline_ns: i64) -> Result<(), DatabaseError> {
         self.run("write", |connection| state::lower_baseline(connection, local_path, baseline_ns))
+    }
+
+    /// When the baseline of a watch was last compared with its clock, if that was ever noted.
+    pub fn looked(&self, local_path: &Path) -> Result<Option<Moment>, DatabaseError> {
+        self.run("read", |connection| state::looked(connection, local_path))
+    }
+
+    /// Notes that the baseline of a watch was compared with its clock. What that lowered must have
+    /// been noted before: nothing would find it again.
+    pub fn keep_look(&self, local_path: &Path, moment: &Moment) -> Result<(), DatabaseError> {
+        self.run("write", |connection| state::keep_look(connection, local_path, moment))
     }
 
     /// Notes that a scan of a whole watch came to its end. The watch must have a baseline, if only

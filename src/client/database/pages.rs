@@ -9,7 +9,8 @@ use crate::client::fingerprint::Fingerprint;
 use crate::client::plan::Known;
 use rusqlite::types::{ToSql, ToSqlOutput, ValueRef};
 use rusqlite::{Connection, Row, params};
-use std::os::unix::ffi::OsStrExt as _;
+use std::ffi::OsString;
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Path, PathBuf};
 
 /// Answered by `idx_files_local_path` alone; a test looks at SQLite's plan for it.
@@ -28,6 +29,27 @@ pub(super) fn read(
     let mut statement = connection.prepare_cached(PAGE)?;
     let room = i64::try_from(room).unwrap_or(i64::MAX);
     statement.query_map(params![Text(after), Text(&end), room], known_of)?.collect()
+}
+
+/// One page of [`super::Database::parked_page`].
+pub(super) fn read_parked(
+    connection: &Connection,
+    below: &Path,
+    after: &Path,
+    room: usize,
+) -> rusqlite::Result<Vec<PathBuf>> {
+    let (first, end) = range_below(below);
+    let after = after.as_os_str().as_bytes().max(&first);
+    let room = i64::try_from(room).unwrap_or(i64::MAX);
+    connection
+        .prepare_cached(
+            "SELECT local_path FROM parked WHERE local_path > ?1 AND local_path < ?2 \
+             ORDER BY local_path LIMIT ?3",
+        )?
+        .query_map(params![after, end, room], |row| {
+            Ok(PathBuf::from(OsString::from_vec(row.get(0)?)))
+        })?
+        .collect()
 }
 
 /// The bytes between which the paths below a folder lie, both ends excluded: `/data/` and `/data0`,

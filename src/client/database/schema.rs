@@ -46,6 +46,8 @@ const VERSION_2: &str = "
     ALTER TABLE watches ADD COLUMN scan_ended_at INTEGER;
     ALTER TABLE watches ADD COLUMN scan_ms INTEGER;
     ALTER TABLE watches ADD COLUMN scan_files INTEGER;
+    ALTER TABLE watches ADD COLUMN looked_boot TEXT;
+    ALTER TABLE watches ADD COLUMN looked_ns INTEGER;
     CREATE TABLE daily_stats (
         date TEXT PRIMARY KEY,
         files INTEGER NOT NULL DEFAULT 0,

@@ -3,10 +3,12 @@
 //!
 //! Functions over a connection, called by [`super::Database`] under its mutex.
 
+use crate::client::baseline::Moment;
 use rusqlite::{Connection, OptionalExtension as _, params};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// The last scan of a watch that came to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,6 +57,31 @@ pub(super) fn lower_baseline(
 ) -> rusqlite::Result<()> {
     let lower = "UPDATE watches SET baseline_ns = ?2 WHERE local_path = ?1 AND baseline_ns > ?2";
     connection.execute(lower, params![watch.as_os_str().as_bytes(), baseline_ns]).map(drop)
+}
+
+pub(super) fn looked(connection: &Connection, watch: &Path) -> rusqlite::Result<Option<Moment>> {
+    let kept = "SELECT looked_boot, looked_ns FROM watches WHERE local_path = ?1 \
+                AND looked_boot IS NOT NULL AND looked_ns IS NOT NULL";
+    connection
+        .query_row(kept, [watch.as_os_str().as_bytes()], |row| {
+            let since_boot = Duration::from_nanos(row.get::<_, i64>(1)?.max(0).unsigned_abs());
+            Ok(Moment { boot: row.get(0)?, since_boot })
+        })
+        .optional()
+}
+
+pub(super) fn keep_look(
+    connection: &Connection,
+    watch: &Path,
+    moment: &Moment,
+) -> rusqlite::Result<()> {
+    let since_boot = i64::try_from(moment.since_boot.as_nanos()).unwrap_or(i64::MAX);
+    connection
+        .execute(
+            "UPDATE watches SET looked_boot = ?2, looked_ns = ?3 WHERE local_path = ?1",
+            params![watch.as_os_str().as_bytes(), moment.boot, since_boot],
+        )
+        .map(drop)
 }
 
 pub(super) fn scan_ended(

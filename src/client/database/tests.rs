@@ -207,3 +207,37 @@ fn a_database_in_memory_does_all_the_same() {
     assert_eq!(database.page(Path::new("/d"), Path::new(""), 9).unwrap().len(), 1);
     assert!(!database.may_have_lost(&record(1).fingerprint));
 }
+
+#[test]
+fn when_a_baseline_was_compared_is_kept_beside_it() {
+    let (_folder, database) = database();
+    let a = Path::new("/a");
+    let moment = |boot: &str, seconds| Moment {
+        boot: boot.into(),
+        since_boot: std::time::Duration::from_secs(seconds),
+    };
+    database.keep_look(a, &moment("x", 1)).unwrap();
+    assert_eq!(database.looked(a).unwrap(), None, "not of a watch that is not known");
+    database.baseline(a, Some(5)).unwrap();
+    assert_eq!(database.looked(a).unwrap(), None);
+    for look in [moment("x", 1), moment("y", u64::from(u32::MAX))] {
+        database.keep_look(a, &look).unwrap();
+        assert_eq!(database.looked(a).unwrap(), Some(look));
+    }
+    assert_eq!(database.baseline(a, None).unwrap(), Some(5));
+}
+
+#[test]
+fn a_parked_path_is_forgotten_unless_it_was_parked_again_meanwhile() {
+    let (_folder, database) = database();
+    let odd = Path::new(std::ffi::OsStr::from_bytes(b"/w/\xff"));
+    for (path, at) in [(Path::new("/w/a"), 5), (odd, 6), (Path::new("/x"), 6)] {
+        database.park(path, "no", at).unwrap();
+    }
+    let below = |after: &str| database.parked_page(Path::new("/w"), Path::new(after), 9).unwrap();
+    assert_eq!(below(""), [Path::new("/w/a"), odd]);
+    assert_eq!(below("/w/a"), [odd]);
+    database.forget_parked(Path::new("/w/a"), 6).unwrap();
+    database.forget_parked(odd, 6).unwrap();
+    assert_eq!(below(""), [odd]);
+}
