@@ -348,6 +348,28 @@ pub mod sweep {
     pub const FAILURES_MAX: usize = 3;
 }
 
+/// Bounds of asking a running client, by the socket beside its database.
+pub mod status {
+    use std::time::Duration;
+
+    /// How long whoever asks, or reads the answer, may take between two pieces: both are on this
+    /// machine, and one who stops must not keep the others waiting.
+    pub const PEER: Duration = Duration::from_secs(2);
+    /// How long the commands wait for an answer. Another one may be answered first.
+    pub const ASK: Duration = Duration::from_secs(10);
+    /// Longest question, in bytes: it is one word.
+    pub const QUESTION_BYTES_MAX: u64 = 64;
+    /// Largest answer, in bytes: some hundred for each watch and each upload in hand, of both of
+    /// which a configuration file holds a few thousand at most.
+    pub const ANSWER_BYTES_MAX: u64 = 16 * 1024 * 1024;
+    /// Pause after a failed accept, such as for want of descriptors.
+    pub const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
+    /// Parked files that are shown to people; programs get all.
+    pub const PARKED_SHOWN_MAX: usize = 20;
+    /// Last uploads that are shown.
+    pub const UPLOADS_SHOWN_MAX: usize = 5;
+}
+
 /// Deadlines of one HTTP request, as the client and the store keep them.
 pub mod http {
     use std::time::Duration;
@@ -379,6 +401,10 @@ const _: () = assert!(
 );
 const _: () =
     assert!(credentials::WAIT.as_secs() > 3 * credentials::REQUEST.as_secs(), "IMDSv2 asks thrice");
+const _: () = assert!(
+    status::ASK.as_secs() > 2 * status::PEER.as_secs(),
+    "who waits behind one that is slow is answered nevertheless"
+);
 const _: () = assert!(UPLOAD_GRACE.as_secs() < SHUTDOWN_MAX.as_secs());
 const _: () = assert!(
     BANDWIDTH_PIECE.as_millis() * 64 < http::STALL.as_millis(),

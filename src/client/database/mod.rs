@@ -26,6 +26,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 pub use state::{DayTotals, LastScan};
 
+/// The version of the schema that this program knows.
+pub const SCHEMA: usize = schema::MIGRATIONS.len();
+
 /// The client's database.
 pub struct Database {
     path: PathBuf,
