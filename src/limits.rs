@@ -348,6 +348,13 @@ pub mod sweep {
     pub const FAILURES_MAX: usize = 3;
 }
 
+/// How long a question of `s3up check` and its answer may take, in all: somebody waits for it.
+pub const CHECK_ANSWER: Duration = Duration::from_secs(30);
+
+/// From this difference of the clocks on, `s3up check` warns. Machines without NTP drift by seconds a
+/// day; a wrong time zone is hours.
+pub const CLOCK_DIFFERENCE: Duration = Duration::from_secs(5 * 60);
+
 /// Bounds of asking a running client, by the socket beside its database.
 pub mod status {
     use std::time::Duration;
@@ -368,6 +375,21 @@ pub mod status {
     pub const PARKED_SHOWN_MAX: usize = 20;
     /// Last uploads that are shown.
     pub const UPLOADS_SHOWN_MAX: usize = 5;
+}
+
+/// How often the client says how the work goes, while there is some.
+pub mod herald {
+    use std::time::Duration;
+
+    /// Between two lines of the log.
+    pub const LINE_EVERY: Duration = Duration::from_secs(60);
+    /// Fewer uploads than this in a minute that ends at rest are not summed up.
+    pub const FILES_TOLD_LEAST: u64 = 10;
+    /// Between two looks of the bar: the eye wants no more.
+    pub const BAR_EVERY: Duration = Duration::from_millis(200);
+    /// A bar that has stood still for so long is taken away: the server is down, or the last file
+    /// never rests.
+    pub const BAR_IDLE: Duration = Duration::from_secs(60);
 }
 
 /// Deadlines of one HTTP request, as the client and the store keep them.

@@ -247,6 +247,16 @@ impl Database {
         })
     }
 
+    /// How many files are parked.
+    pub fn parked_count(&self) -> Result<u64, DatabaseError> {
+        self.run("read", |connection| {
+            let count: i64 = connection
+                .prepare_cached("SELECT count(*) FROM parked")?
+                .query_row([], |row| row.get(0))?;
+            Ok(count.cast_unsigned())
+        })
+    }
+
     /// The baseline of a watch, kept since its first run: files untouched since then are not taken
     /// by scans. On the first run it becomes `first`; `None` takes everything, for ever.
     pub fn baseline(

@@ -15,14 +15,21 @@ mod tests;
 use crate::client::config::Config;
 use crate::clock;
 use crate::limits::status::{PARKED_SHOWN_MAX, UPLOADS_SHOWN_MAX};
+use crate::shown;
 use crate::sqlite::DatabaseError;
 use live::Live;
 use report::{Sources, Verdict, report};
 use std::io::{self, ErrorKind, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The question that is answered by a [`Live`].
-pub const QUESTION: &str = "status";
+pub const STATUS: &str = "status";
+
+/// The question that asks for a scan of everything; it is answered by [`SCAN_ACCEPTED`].
+pub const SCAN: &str = "scan";
+
+/// The answer to [`SCAN`] if all is well.
+pub const SCAN_ACCEPTED: &[u8] = b"{\"accepted\":true}";
 
 /// Why there is no report.
 #[derive(Debug, thiserror::Error)]
@@ -37,10 +44,16 @@ pub enum StatusError {
     )]
     Socket {
         /// The socket.
-        path: std::path::PathBuf,
+        path: PathBuf,
         /// What the system answered.
         cause: io::Error,
     },
+    /// A scan was asked for, and nobody is there to do it.
+    #[error("no client is running with this database; hint: it scans everything when it starts")]
+    NotRunning,
+    /// A scan was asked for, and the client does not say that it will do it.
+    #[error("the client does not say that it will scan: {0}")]
+    NotAccepted(String),
     /// The report cannot be written.
     #[error("cannot write the report: {0}")]
     Output(#[from] io::Error),
@@ -79,15 +92,35 @@ pub enum Asked {
 
 /// Asks the client that runs with this database how it is.
 pub fn ask(database: &Path) -> Result<Asked, StatusError> {
-    match socket::ask(database, QUESTION) {
+    match socket::ask(database, STATUS) {
         Ok(None) => Ok(Asked::Nobody),
         Ok(Some(answer)) => Ok(match serde_json::from_slice(&answer) {
             Ok(live) => Asked::Answer(live),
             Err(error) => Asked::Silence(format!("the client's answer cannot be read: {error}")),
         }),
         Err(cause) if cause.kind() == ErrorKind::PermissionDenied => {
-            Err(StatusError::Socket { path: socket::path(database), cause })
+            Err(forbidden(database, cause))
         }
         Err(cause) => Ok(Asked::Silence(format!("the client does not answer: {cause}"))),
     }
+}
+
+/// Asks the client that runs with this database to scan everything.
+pub fn request_scan(database: &Path) -> Result<(), StatusError> {
+    match socket::ask(database, SCAN) {
+        Ok(None) => Err(StatusError::NotRunning),
+        Ok(Some(answer)) if answer == SCAN_ACCEPTED => Ok(()),
+        Ok(Some(answer)) => {
+            let answer = shown::visible(&String::from_utf8_lossy(&answer));
+            Err(StatusError::NotAccepted(answer))
+        }
+        Err(cause) if cause.kind() == ErrorKind::PermissionDenied => {
+            Err(forbidden(database, cause))
+        }
+        Err(cause) => Err(StatusError::NotAccepted(cause.to_string())),
+    }
+}
+
+fn forbidden(database: &Path, cause: io::Error) -> StatusError {
+    StatusError::Socket { path: socket::path(database), cause }
 }
