@@ -47,11 +47,7 @@ enum Command {
 /// Check the configuration, the folders, the database, and that the server accepts the key. Changes
 /// nothing; a client may be running beside it. Exit code 1 if a step has failed.
 #[derive(FromArgs)]
-#[argh(
-    subcommand,
-    name = "check",
-    note = "Example: s3up check -c /etc/s3up/client.yaml"
-)]
+#[argh(subcommand, name = "check", note = "Example: s3up check -c /etc/s3up/client.yaml")]
 struct Check {
     /// the configuration file
     #[argh(option, short = 'c')]
@@ -85,11 +81,7 @@ struct Status {
 
 /// Have the running client scan everything now.
 #[derive(FromArgs)]
-#[argh(
-    subcommand,
-    name = "scan",
-    note = "Examples:\n  s3up scan -c /etc/s3up/client.yaml"
-)]
+#[argh(subcommand, name = "scan", note = "Examples:\n  s3up scan -c /etc/s3up/client.yaml")]
 struct Scan {
     /// the configuration file
     #[argh(option, short = 'c')]

@@ -147,7 +147,8 @@ mod tests {
         let check = |before: Sight, now: Sight, expected: Option<&str>| {
             assert_eq!(line(&before, &now).as_deref(), expected, "{now:?}");
         };
-        let busy = Sight { files: 812, bytes: 96_300_000, waiting: 3210, parked: 2, scanning: true };
+        let busy =
+            Sight { files: 812, bytes: 96_300_000, waiting: 3210, parked: 2, scanning: true };
         let expected = "uploaded 812 files, 96.3 MB in the last minute; 3,210 wait; 2 parked";
         check(zero, busy, Some(expected));
         check(busy, busy, None);
@@ -155,7 +156,11 @@ mod tests {
         check(busy, large, Some("uploaded 0 files, 1.0 kB in the last minute; 1 waits; 2 parked"));
         let few = Sight { files: FILES_TOLD_LEAST - 1, bytes: 5, ..zero };
         check(zero, few, None);
-        check(zero, Sight { scanning: true, ..few }, Some("uploaded 9 files, 5 B in the last minute; 0 wait; 0 parked"));
+        check(
+            zero,
+            Sight { scanning: true, ..few },
+            Some("uploaded 9 files, 5 B in the last minute; 0 wait; 0 parked"),
+        );
         let enough = Sight { files: FILES_TOLD_LEAST, bytes: 5, ..zero };
         check(zero, enough, Some("uploaded 10 files, 5 B in the last minute; 0 wait; 0 parked"));
     }

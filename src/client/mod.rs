@@ -5,6 +5,7 @@
 //! in [`run`].
 
 pub mod bandwidth;
+pub mod check;
 pub mod config;
 pub mod database;
 pub mod denied;
@@ -12,6 +13,7 @@ pub mod disk;
 pub mod filter;
 pub mod fingerprint;
 pub mod form;
+pub mod herald;
 pub mod hints;
 pub mod outage;
 pub mod paced;
@@ -35,17 +37,21 @@ pub mod watcher;
 use crate::clock::{self, SystemClock};
 use crate::limits::{QUEUE_PATHS_MAX, WATCH_EVENTS_MAX};
 use crate::sqlite::DatabaseError;
-use crate::threads::{Died, Ended, StopSource, Supervisor, shutdown_deadline};
+use crate::threads::{Died, Ended, Stop, StopSource, Supervisor, shutdown_deadline};
 use bandwidth::Bucket;
 use config::Config;
 use crossbeam_channel::bounded;
 use database::Database;
 use denied::Denied;
 use disk::LocalDisk;
+use herald::{Bar, Herald};
 use hints::Hints;
+use progress::Progress;
 use queue::SharedQueue;
 use scanner::Scanner;
 use scope::Scope;
+use status::live::Desk;
+use status::socket::{self, Listener};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -89,7 +95,10 @@ pub enum ClientError {
 }
 
 /// Runs the client until a signal ends it.
-pub fn run(config: Config) -> Result<(), ClientError> {
+///
+/// With a `bar`, the first catch-up is shown by it.
+pub fn run(config: Config, bar: Option<Bar>) -> Result<(), ClientError> {
+    let started = clock::unix_seconds();
     let mut supervisor = Supervisor::new()?;
     let mut stop = StopSource::default();
     let transport = Transport::new(&config.server)?;
@@ -108,6 +117,7 @@ pub fn run(config: Config) -> Result<(), ClientError> {
         config.watches.len()
     );
 
+    let progress = Arc::new(Progress::default());
     let (scans, requests) = bounded(WATCH_EVENTS_MAX);
     let hints = Hints {
         scope: scope.clone(),
@@ -118,7 +128,8 @@ pub fn run(config: Config) -> Result<(), ClientError> {
         disk: LocalDisk,
         clock: SystemClock,
     };
-    let watcher = Watcher::start(hints, scans).map_err(ClientError::Watch)?;
+    let watcher =
+        Watcher::start(hints, scans.clone(), Arc::clone(&progress)).map_err(ClientError::Watch)?;
     let scanner = Scanner {
         scope: scope.clone(),
         baselines,
@@ -126,8 +137,16 @@ pub fn run(config: Config) -> Result<(), ClientError> {
         queue: Arc::clone(&queue),
         debounce,
         interval: config.scan.interval,
+        progress: Arc::clone(&progress),
     };
     let guarded = Arc::clone(&database);
+    let herald = Herald {
+        progress: Arc::clone(&progress),
+        queue: Arc::clone(&queue),
+        database: Arc::clone(&database),
+        bar,
+    };
+    let desk = Desk { progress: Arc::clone(&progress), queue: Arc::clone(&queue), started, scans };
     let uploader = Arc::new(Uploader {
         scope,
         database,
@@ -143,6 +162,7 @@ pub fn run(config: Config) -> Result<(), ClientError> {
         upload: config.upload,
         stop: stop.stop(),
         outage: Mutex::default(),
+        progress,
     });
 
     let token = stop.stop();
@@ -155,6 +175,9 @@ pub fn run(config: Config) -> Result<(), ClientError> {
         let uploader = Arc::clone(&uploader);
         supervisor.spawn(format!("uploader-{number}"), move || uploader.run())?;
     }
+    let token = stop.stop();
+    supervisor.spawn("herald", move || herald.run(&token))?;
+    let listener = open_desk(&config.database, desk, stop.stop(), &mut supervisor)?;
 
     let ended = supervisor.wait();
     if let Ended::Signal(signal) = ended {
@@ -164,12 +187,38 @@ pub fn run(config: Config) -> Result<(), ClientError> {
     // workers, each after the upload in its hands or limits::UPLOAD_GRACE, whichever is earlier.
     stop.raise();
     queue.close();
+    if let Some(listener) = &listener {
+        listener.close();
+    }
     if !supervisor.join(shutdown_deadline()) {
         log::warn!(
             "an upload did not end in time and is abandoned; it is repeated at the next start"
         );
     }
     Ok(ended.into_result()?)
+}
+
+/// Opens the socket where `s3up status` asks. A client that nobody can ask does its work nevertheless.
+fn open_desk(
+    database: &Path,
+    desk: Desk,
+    stop: Stop,
+    supervisor: &mut Supervisor,
+) -> io::Result<Option<Arc<Listener>>> {
+    match Listener::bind(database) {
+        Ok(listener) => {
+            let listener = Arc::new(listener);
+            let asked = Arc::clone(&listener);
+            supervisor
+                .spawn("status", move || asked.run(&stop, |question| desk.answer(question)))?;
+            Ok(Some(listener))
+        }
+        Err(error) => {
+            let path = socket::path(database);
+            log::warn!("s3up status will not see this client: cannot listen at {path:?}: {error}");
+            Ok(None)
+        }
+    }
 }
 
 /// A folder that cannot be read is reported by the scan and retried. If there is no other, that is

@@ -30,6 +30,7 @@ struct State {
     failures: u64,
     last_success: Option<i64>,
     server: ServerState,
+    trouble: Option<Trouble>,
     scanning: Option<ScanBegun>,
     last_scan: Option<ScanDone>,
     watches: BTreeMap<PathBuf, Option<String>>,
@@ -91,6 +92,16 @@ pub enum ServerState {
     },
 }
 
+/// Something of the client's own that nothing can be uploaded without, such as its database.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Trouble {
+    /// Since when.
+    pub since: i64,
+    /// What went wrong last.
+    pub cause: String,
+}
+
 /// A scan of everything that is under way.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -137,6 +148,8 @@ pub struct Snapshot {
     pub uploads: Uploads,
     /// What is known of the server.
     pub server: ServerState,
+    /// What the client itself cannot do; over with the next upload.
+    pub trouble: Option<Trouble>,
     /// The scan that is under way.
     pub scanning: Option<ScanBegun>,
     /// The last one that has ended.
@@ -172,6 +185,7 @@ impl Progress {
         state.files += 1;
         state.bytes += bytes;
         state.last_success = Some(now);
+        state.trouble = None;
     }
 
     /// An attempt failed, for whatever reason.
@@ -194,6 +208,13 @@ impl Progress {
         state.server = ServerState::Fails { since, cause };
         drop(state);
         self.stir();
+    }
+
+    /// The client itself cannot do what every upload needs.
+    pub fn troubled(&self, cause: String, now: i64) {
+        let mut state = self.lock();
+        let since = state.trouble.as_ref().map_or(now, |trouble| trouble.since);
+        state.trouble = Some(Trouble { since, cause });
     }
 
     /// A scan of everything begins.
@@ -261,6 +282,7 @@ impl Progress {
                 in_hand: state.hands.values().map(in_hand).collect(),
             },
             server: state.server.clone(),
+            trouble: state.trouble.clone(),
             scanning: state.scanning.clone(),
             last_scan: state.last_scan.clone(),
             watches: state.watches.iter().map(watch).collect(),
@@ -362,6 +384,17 @@ mod tests {
         assert_eq!(progress.snapshot().server, ServerState::Answers { last: 30 });
         progress.server_fails("refused".into(), 40);
         assert_eq!(progress.snapshot().server, fails(40, "refused"));
+    }
+
+    #[test]
+    fn trouble_of_its_own_is_over_with_the_next_upload() {
+        let progress = Progress::default();
+        progress.troubled("disk full".into(), 10);
+        progress.troubled("read-only".into(), 20);
+        let trouble = Trouble { since: 10, cause: "read-only".into() };
+        assert_eq!(progress.snapshot().trouble, Some(trouble));
+        progress.uploaded(1, 30);
+        assert_eq!(progress.snapshot().trouble, None);
     }
 
     #[test]

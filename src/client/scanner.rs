@@ -8,6 +8,7 @@ use crate::client::database::Database;
 use crate::client::fingerprint::Fingerprint;
 use crate::client::parking;
 use crate::client::plan::{self, Need};
+use crate::client::progress::Progress;
 use crate::client::queue::{SharedQueue, Task};
 use crate::client::scope::{Place, Scope};
 use crate::client::stability::Sighting;
@@ -48,6 +49,8 @@ pub struct Scanner {
     pub debounce: Duration,
     /// Time between two scans of everything.
     pub interval: Duration,
+    /// Who tells the operator.
+    pub progress: Arc<Progress>,
 }
 
 /// What one scan saw.
@@ -99,11 +102,15 @@ impl Scanner {
 
     fn scan(&self, request: &ScanRequest, stop: &Stop) {
         let started = clock::monotonic();
+        if let ScanRequest::Everything { cause } = request {
+            self.progress.scan_begins(cause, clock::unix_seconds());
+        }
         let mut tally = Tally::default();
         let outcome = match request {
             ScanRequest::Everything { .. } => self.scan_everything(stop, &mut tally),
             ScanRequest::Folder(path) => self.scan_folder(path, stop, &mut tally),
         };
+        let complete = outcome.is_ok();
         match outcome {
             Err(Break::Stopped) => return,
             Err(Break::Database(error)) => {
@@ -113,6 +120,7 @@ impl Scanner {
         }
         let seconds = (clock::monotonic() - started).as_secs_f64();
         let Tally { files, excluded, queued, unreadable, unnameable } = tally;
+        self.progress.scan_ends(seconds, files, queued, complete);
         let summary = format!(
             "{files} files, {queued} to look at, {unreadable} unreadable, {unnameable} with names \
              that cannot be stored; {excluded} more left out by patterns; {seconds:.1} s"

@@ -37,7 +37,9 @@ impl fmt::Display for Unreadable {
 
 /// A watched folder that cannot be read itself.
 #[derive(Debug, thiserror::Error)]
-#[error("{path:?}: {cause}; hint: it must exist and this user must be able to read it (key watches[].local_path)")]
+#[error(
+    "{path:?}: {cause}; hint: it must exist and this user must be able to read it (key watches[].local_path)"
+)]
 pub(super) struct NoFolder {
     path: PathBuf,
     cause: io::Error,
@@ -46,17 +48,18 @@ pub(super) struct NoFolder {
 /// Looks at a watched folder and, if it is `recursive`, at all below it.
 pub(super) fn count(path: &Path, recursive: bool) -> Result<Found, NoFolder> {
     std::fs::read_dir(path).map_err(|cause| NoFolder { path: path.to_owned(), cause })?;
-    let mut found = Found { folders: 0, unreadable: None };
-    let depth = if recursive { usize::MAX } else { 0 };
-    for entry in WalkDir::new(path).follow_root_links(true).max_depth(depth) {
+    // Itself, which may be reached by a link.
+    let mut found = Found { folders: 1, unreadable: None };
+    if !recursive {
+        return Ok(found);
+    }
+    for entry in WalkDir::new(path).follow_root_links(true).min_depth(1) {
         match entry {
             Ok(entry) if entry.file_type().is_dir() => found.folders += 1,
             Ok(_) => {}
             Err(error) => found.take(&error),
         }
     }
-    // A link to it is one, too.
-    found.folders = found.folders.max(1);
     Ok(found)
 }
 
@@ -108,6 +111,8 @@ mod tests {
         let mut unreadable = Unreadable { first: "/a\n".into(), cause: "no".into(), more: 0 };
         assert_eq!(unreadable.to_string(), "\"/a\\n\": no; hint: let this user read it");
         unreadable.more = 2;
-        assert!(unreadable.to_string().contains(", and 2 more below the same watched folder; hint"));
+        assert!(
+            unreadable.to_string().contains(", and 2 more below the same watched folder; hint")
+        );
     }
 }

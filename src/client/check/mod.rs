@@ -7,7 +7,7 @@ mod folders;
 
 use crate::checklist::{Checklist, Form};
 use crate::client::config::Config;
-use crate::client::database::MIGRATIONS;
+use crate::client::database::SCHEMA;
 use crate::client::remote::Failure;
 use crate::client::status::{self, Asked};
 use crate::client::tls;
@@ -39,12 +39,8 @@ pub fn run(file: &Path, config: &Config, form: Form, out: &mut dyn Write) -> io:
     list.ok("configuration", format!("{}, {watches}", file.display()))?;
     folders(config, &mut list)?;
     database(&config.database, &mut list)?;
-    match transport(config) {
-        Ok((trust, transport)) => {
-            list.ok(TRUST, trust)?;
-            server(&transport, &mut list)?;
-        }
-        Err(error) => list.failed(TRUST, error)?,
+    if let Some(transport) = trust(config, &mut list)? {
+        server(&transport, &mut list)?;
     }
     list.finish()
 }
@@ -77,7 +73,10 @@ fn folders(config: &Config, list: &mut Checklist<'_>) -> io::Result<()> {
         ),
         Some(most) => {
             let (needed, most) = (shown::count(needed), shown::count(most));
-            list.ok("inotify", format!("{needed} watches needed, fs.inotify.max_user_watches is {most}"))
+            list.ok(
+                "inotify",
+                format!("{needed} watches needed, fs.inotify.max_user_watches is {most}"),
+            )
         }
     }
 }
@@ -85,10 +84,11 @@ fn folders(config: &Config, list: &mut Checklist<'_>) -> io::Result<()> {
 fn database(path: &Path, list: &mut Checklist<'_>) -> io::Result<()> {
     let folder = path.parent().unwrap_or(Path::new("/"));
     if let Err(error) = access(folder, Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK) {
-        let hint = "hint: it must exist and this user must be able to write to it (key database.path)";
+        let hint =
+            "hint: it must exist and this user must be able to write to it (key database.path)";
         return list.failed(DATABASE, format!("{folder:?}: {}; {hint}", io::Error::from(error)));
     }
-    match sqlite::open_to_read(path, MIGRATIONS.len()) {
+    match sqlite::open_to_read(path, SCHEMA) {
         Ok(None) => return list.ok(DATABASE, format!("{path:?}, made at the first start")),
         Ok(Some(_)) => {}
         Err(error) => return list.failed(DATABASE, error),
@@ -103,14 +103,24 @@ fn database(path: &Path, list: &mut Checklist<'_>) -> io::Result<()> {
     }
 }
 
-/// By what the server will be known, in words, and the way to it.
-fn transport(config: &Config) -> Result<(String, Transport), tls::TrustError> {
+/// By what the server will be known, and the way to it.
+fn trust(config: &Config, list: &mut Checklist<'_>) -> io::Result<Option<Transport>> {
     let server = &config.server;
-    let trust = match server.url.starts_with("https:") {
-        true => format!("the server's certificate has to be {}", tls::verifier(&server.trust)?),
-        false => "nothing: the server's address is http://".to_owned(),
+    let verifier = match server.url.starts_with("https:") {
+        true => tls::verifier(&server.trust).map(Some),
+        false => Ok(None),
     };
-    Ok((trust, Transport::new(server)?))
+    match verifier.and_then(|verifier| Ok((verifier, Transport::new(server)?))) {
+        Err(error) => list.failed(TRUST, error).map(|()| None),
+        Ok((None, transport)) => {
+            list.note(TRUST, "none: the server's address is http://")?;
+            Ok(Some(transport))
+        }
+        Ok((Some(verifier), transport)) => {
+            list.ok(TRUST, format!("the server's certificate has to be {verifier}"))?;
+            Ok(Some(transport))
+        }
+    }
 }
 
 fn server(transport: &Transport, list: &mut Checklist<'_>) -> io::Result<()> {
@@ -165,7 +175,8 @@ mod tests {
         let here = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000);
         let check = |there: SystemTime, expected: Option<&str>| {
             let warning = clock_warning(here, there);
-            let expected = expected.map(|part| format!("this machine's clock is {part} the server's"));
+            let expected =
+                expected.map(|part| format!("this machine's clock is {part} the server's"));
             assert_eq!(warning.is_some(), expected.is_some());
             assert!(warning.unwrap_or_default().starts_with(&expected.unwrap_or_default()));
         };

@@ -73,8 +73,8 @@ fn select(connection: &Connection, parked: usize, uploads: usize) -> rusqlite::R
         [],
         |row| Ok((number(row.get(0)?), number(row.get(1)?))),
     )?;
-    let parked_count = transaction
-        .query_row("SELECT count(*) FROM parked", [], |row| Ok(number(row.get(0)?)))?;
+    let parked_count =
+        transaction.query_row("SELECT count(*) FROM parked", [], |row| Ok(number(row.get(0)?)))?;
     let parked = transaction
         .prepare(
             "SELECT local_path, reason, since, last_seen FROM parked ORDER BY local_path LIMIT ?1",
@@ -154,10 +154,7 @@ mod tests {
         };
         assert_eq!(
             facts.parked,
-            [
-                parked(Path::new("/large"), "too large", 60, 60),
-                parked(odd, "not UTF-8", 40, 50)
-            ]
+            [parked(Path::new("/large"), "too large", 60, 60), parked(odd, "not UTF-8", 40, 50)]
         );
         assert_eq!(facts.baselines, BTreeMap::from([("/w".into(), Some(7))]));
         let few = read(&path, 1, 0).unwrap().unwrap();

@@ -5,7 +5,10 @@
 
 use crate::client::progress::{Progress, Snapshot};
 use crate::client::queue::{Counts, SharedQueue};
+use crate::client::scanner::ScanRequest;
+use crate::client::status::{SCAN, SCAN_ACCEPTED, STATUS};
 use crate::clock;
+use crossbeam_channel::Sender;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -42,19 +45,34 @@ pub struct Waiting {
     pub oldest_seconds: Option<u64>,
 }
 
-/// Where a running client's facts come from.
-pub struct Source {
+/// Answers what a running client is asked; runs on the `status` thread.
+pub struct Desk {
     /// What it is doing.
     pub progress: Arc<Progress>,
     /// The upload queue.
     pub queue: Arc<SharedQueue>,
     /// When it was started, in seconds since 1970.
     pub started: i64,
+    /// Where scans are asked for.
+    pub scans: Sender<ScanRequest>,
 }
 
-impl Source {
-    /// The facts as they stand now.
-    pub fn live(&self) -> Live {
+impl Desk {
+    /// The answer to a question, as JSON.
+    pub fn answer(&self, question: &str) -> Vec<u8> {
+        match question {
+            STATUS => serde_json::to_vec(&self.live()).unwrap_or_default(),
+            SCAN => match self.scans.try_send(ScanRequest::Everything { cause: "asked for" }) {
+                Ok(()) => SCAN_ACCEPTED.to_vec(),
+                Err(_) => br#"{"error":"too many scans wait already"}"#.to_vec(),
+            },
+            _ => {
+                br#"{"error":"unknown question; is the client older than this command?"}"#.to_vec()
+            }
+        }
+    }
+
+    fn live(&self) -> Live {
         let Counts { resting, ready, in_hand, .. } = self.queue.counts();
         let oldest = self.queue.oldest();
         let now = clock::monotonic();

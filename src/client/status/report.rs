@@ -5,7 +5,7 @@
 //! seconds since 1970, sizes are bytes.
 
 use crate::client::config::{Config, Watch};
-use crate::client::progress::ServerState;
+use crate::client::progress::{ServerState, Trouble};
 use crate::client::status::facts::{Facts, LastUpload, Parked};
 use crate::client::status::live::Live;
 use crate::shown;
@@ -169,6 +169,10 @@ fn troubles(live: &Live, watches: &[WatchReport], now: i64) -> Vec<String> {
     if let ServerState::Fails { since, cause } = &live.snapshot.server {
         let span = span_between(*since, now);
         troubles.push(format!("the server has been failing for {span}: {}", shown::visible(cause)));
+    }
+    if let Some(Trouble { since, cause }) = &live.snapshot.trouble {
+        let span = span_between(*since, now);
+        troubles.push(format!("nothing is uploaded for {span}: {}", shown::visible(cause)));
     }
     for watch in watches {
         let folder = &watch.local_path;

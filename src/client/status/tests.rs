@@ -4,7 +4,7 @@ use super::report::{Sources, Verdict, report};
 use super::text::text;
 use crate::client::config::{self, Config};
 use crate::client::progress::{
-    InHand, ScanBegun, ScanDone, ServerState, Snapshot, Uploads, WatchState,
+    InHand, ScanBegun, ScanDone, ServerState, Snapshot, Trouble, Uploads, WatchState,
 };
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -73,7 +73,8 @@ fn parked(name: &[u8], reason: &str) -> Parked {
 /// The text of a report, and the verdict.
 fn told(live: Option<Live>, facts: Option<Facts>) -> (String, Verdict) {
     let config = config();
-    let (report, verdict) = report(Sources { config: &config, live, silence: None, facts, now: NOW });
+    let (report, verdict) =
+        report(Sources { config: &config, live, silence: None, facts, now: NOW });
     assert_eq!(report.healthy, verdict == Verdict::Well);
     (text(&report), verdict)
 }
@@ -167,6 +168,13 @@ fn each_trouble_is_told_and_none_of_it_moves_the_cursor() {
         "the server has been failing for 3 min 0 s: no answer\\u{1b}[2J",
     );
     check(
+        &|live, _| {
+            let cause = "the disk is full\u{1b}".into();
+            live.snapshot.trouble = Some(Trouble { since: NOW - 5, cause });
+        },
+        "nothing is uploaded for 5 s: the disk is full\\u{1b}",
+    );
+    check(
         &|live, _| live.snapshot.watches[0].unwatched = Some("gone\u{1b}".into()),
         "\"/data/a\" is not watched: gone\\u{1b}",
     );
@@ -224,8 +232,13 @@ fn the_names_in_json_are_promised() {
     facts.parked_count = 1;
     facts.parked = vec![parked(b"/data/a/\xff", "not UTF-8")];
     let config = config();
-    let sources =
-        Sources { config: &config, live: Some(live()), silence: None, facts: Some(facts), now: NOW };
+    let sources = Sources {
+        config: &config,
+        live: Some(live()),
+        silence: None,
+        facts: Some(facts),
+        now: NOW,
+    };
     let json = serde_json::to_value(report(sources).0).unwrap();
     let expected = serde_json::json!({
         "healthy": false,
@@ -258,6 +271,7 @@ fn the_names_in_json_are_promised() {
                 "in_hand": []
             },
             "server": {"state": "answers", "last": NOW - 60},
+            "trouble": null,
             "scanning": null,
             "last_scan": {
                 "cause": "start", "started": NOW - 7000, "seconds": 0.34, "files": 12345,

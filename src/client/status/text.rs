@@ -63,7 +63,10 @@ fn running(report: &Report, live: &Live, lines: &mut Lines) {
     let up = span_between(live.started, now);
     let version = visible(&live.version);
     let since = utc(live.started);
-    lines.line("client", &format!("running for {up}, since {since}; pid {}, s3up {version}", live.pid));
+    lines.line(
+        "client",
+        &format!("running for {up}, since {since}; pid {}, s3up {version}", live.pid),
+    );
     lines.line("server", &server(&report.server_url, &live.snapshot.server, now));
     lines.line("queue", &queue(&live.queue));
     for file in &live.snapshot.uploads.in_hand {
@@ -90,7 +93,8 @@ fn server(url: &str, state: &ServerState, now: i64) -> String {
 }
 
 fn queue(queue: &Waiting) -> String {
-    let (resting, ready, in_hand) = (count(queue.resting), count(queue.ready), count(queue.in_hand));
+    let (resting, ready, in_hand) =
+        (count(queue.resting), count(queue.ready), count(queue.in_hand));
     let oldest = match queue.oldest_seconds {
         None => String::new(),
         Some(seconds) => format!("; the oldest for {}", span(seconds)),

@@ -77,7 +77,11 @@ fn store(config: &Config, report: &mut Checklist<'_>) -> io::Result<()> {
 }
 
 /// The probe's way through the store; `false` if that could not even be written.
-fn probe_steps(store: &dyn Inspect, probe: &ProbeKey, report: &mut Checklist<'_>) -> io::Result<bool> {
+fn probe_steps(
+    store: &dyn Inspect,
+    probe: &ProbeKey,
+    report: &mut Checklist<'_>,
+) -> io::Result<bool> {
     let mut content = [0; PROBE_BYTES];
     fastrand::fill(&mut content);
     let key = probe.as_object();
@@ -154,7 +158,11 @@ fn remove(store: &dyn Inspect, probe: &ProbeKey) -> Result<(), Problem> {
     }
 }
 
-fn findings(store: &dyn Inspect, prefix: &RemotePrefix, report: &mut Checklist<'_>) -> io::Result<()> {
+fn findings(
+    store: &dyn Inspect,
+    prefix: &RemotePrefix,
+    report: &mut Checklist<'_>,
+) -> io::Result<()> {
     for finding in store.findings(prefix) {
         match finding.answer {
             Ok(answer) => report.note(finding.subject, answer)?,
