@@ -79,13 +79,26 @@ struct Status {
     json: bool,
 }
 
-/// Have the running client scan everything now.
+/// Have the running client scan everything now, or, by --dry-run, show what a scan would upload and
+/// why: that touches nothing and needs neither client nor server.
 #[derive(FromArgs)]
-#[argh(subcommand, name = "scan", note = "Examples:\n  s3up scan -c /etc/s3up/client.yaml")]
+#[argh(
+    subcommand,
+    name = "scan",
+    note = "Examples:\n  s3up scan -c /etc/s3up/client.yaml\n  s3up scan --dry-run -c /etc/s3up/client.yaml"
+)]
 struct Scan {
     /// the configuration file
     #[argh(option, short = 'c')]
     config: Option<PathBuf>,
+
+    /// show what would be done, and do nothing
+    #[argh(switch)]
+    dry_run: bool,
+
+    /// with --dry-run: print a JSON document for each file, and one with the sums
+    #[argh(switch)]
+    json: bool,
 }
 
 fn main() -> ExitCode {
@@ -100,7 +113,7 @@ fn main() -> ExitCode {
         }
         None => run(config),
         Some(Command::Check(command)) => check(command.config.or(config), command.json),
-        Some(Command::Scan(command)) => scan(command.config.or(config)),
+        Some(Command::Scan(command)) => scan(config, &command),
         Some(Command::Status(command)) => status(command.config.or(config), command.json),
     };
     ended.unwrap_or_else(|failure| program::report(Err(failure)))
@@ -143,8 +156,16 @@ fn status(file: Option<PathBuf>, json: bool) -> Result<ExitCode, Failure> {
     })
 }
 
-fn scan(file: Option<PathBuf>) -> Result<ExitCode, Failure> {
-    let (_, config) = read(file, "s3up scan")?;
+fn scan(file: Option<PathBuf>, command: &Scan) -> Result<ExitCode, Failure> {
+    if command.json && !command.dry_run {
+        return Err(Failure::usage("--json needs --dry-run: what a scan finds, the client logs"));
+    }
+    let (_, config) = read(command.config.clone().or(file), "s3up scan")?;
+    if command.dry_run {
+        let mut out = io::BufWriter::new(io::stdout());
+        client::dry_run::run(&config, command.json, &mut out).map_err(Failure::run)?;
+        return Ok(ExitCode::SUCCESS);
+    }
     client::status::request_scan(&config.database).map_err(Failure::run)?;
     println!("the client scans everything now; its log and s3up status say what it finds");
     Ok(ExitCode::SUCCESS)

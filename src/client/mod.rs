@@ -10,6 +10,7 @@ pub mod config;
 pub mod database;
 pub mod denied;
 pub mod disk;
+pub mod dry_run;
 pub mod filter;
 pub mod fingerprint;
 pub mod form;
@@ -165,6 +166,8 @@ pub fn run(config: Config, bar: Option<Bar>) -> Result<(), ClientError> {
         progress,
     });
 
+    // First, so that whoever sees it work can ask.
+    let listener = open_desk(&config.database, desk, stop.stop(), &mut supervisor)?;
     let token = stop.stop();
     supervisor.spawn("database", move || guarded.wait_until_broken(&token))?;
     let token = stop.stop();
@@ -177,7 +180,6 @@ pub fn run(config: Config, bar: Option<Bar>) -> Result<(), ClientError> {
     }
     let token = stop.stop();
     supervisor.spawn("herald", move || herald.run(&token))?;
-    let listener = open_desk(&config.database, desk, stop.stop(), &mut supervisor)?;
 
     let ended = supervisor.wait();
     if let Ended::Signal(signal) = ended {
