@@ -5,8 +5,6 @@
 //! it, which costs a repeated upload and nothing else.
 
 use rusqlite::{Connection, ErrorCode, OpenFlags};
-use std::cmp::Ordering;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -129,6 +127,18 @@ pub fn open_read_only(path: &Path, version: usize) -> Result<Connection, Databas
     Ok(connection)
 }
 
+/// As [`open_read_only`], for a command that may be called before there is a database: none then.
+pub fn open_if_there(path: &Path, version: usize) -> Result<Option<Connection>, DatabaseError> {
+    match path.try_exists() {
+        Ok(false) => Ok(None),
+        Ok(true) => open_read_only(path, version).map(Some),
+        Err(error) => {
+            let hint = "run this as the user that the client runs as, or as root";
+            Err(DatabaseError::told("open", path, error, hint))
+        }
+    }
+}
+
 /// Makes a database that lives as long as its connection.
 pub fn open_in_memory(migrations: &[&str]) -> Result<Connection, DatabaseError> {
     let path = Path::new(":memory:");
@@ -155,48 +165,6 @@ fn user_version(connection: &Connection) -> rusqlite::Result<usize> {
     connection
         .pragma_query_value(None, "user_version", |row| row.get::<_, u32>(0))
         .map(|n| n as usize)
-}
-
-/// Opens the database at `path` to read it, whoever else uses it; none if there is none yet. It is
-/// neither made nor brought up to date: its schema has to be `version`.
-pub fn open_to_read(path: &Path, version: usize) -> Result<Option<Connection>, DatabaseError> {
-    if !path.try_exists().map_err(|error| unreachable_file(path, &error))? {
-        return Ok(None);
-    }
-    let connection = open_read_only(path)?;
-    let found: u32 = connection
-        .pragma_query_value(None, "user_version", |row| row.get(0))
-        .map_err(|error| DatabaseError::new("read", path, &error))?;
-    match (found as usize).cmp(&version) {
-        Ordering::Equal => Ok(Some(connection)),
-        // Made a moment ago, and empty still.
-        Ordering::Less if found == 0 => Ok(None),
-        Ordering::Less => Err(DatabaseError {
-            operation: "read",
-            path: path.to_owned(),
-            cause: format!("its schema {found} is older than {version}"),
-            hint: "; hint: the next start of s3up brings it up to date",
-        }),
-        Ordering::Greater => Err(newer(path, found as usize, version)),
-    }
-}
-
-fn unreachable_file(path: &Path, error: &io::Error) -> DatabaseError {
-    DatabaseError {
-        operation: "open",
-        path: path.to_owned(),
-        cause: error.to_string(),
-        hint: "; hint: run this as the user that the client runs as, or as root",
-    }
-}
-
-fn newer(path: &Path, found: usize, known: usize) -> DatabaseError {
-    DatabaseError {
-        operation: "use",
-        path: path.to_owned(),
-        cause: format!("its schema {found} is newer than {known}"),
-        hint: "; hint: run the s3up that made it, or a newer one",
-    }
 }
 
 fn migrate(
@@ -248,23 +216,6 @@ mod tests {
         drop(connection);
         assert!(path.exists(), "the path is taken literally");
         assert!(message(open(&path, &[FIRST])).contains("schema 2 is newer than 1"));
-    }
-
-    #[test]
-    fn who_only_reads_makes_nothing_and_sees_what_a_writer_wrote() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("a.db");
-        assert!(open_to_read(&path, 1).unwrap().is_none());
-        assert!(!path.exists());
-        let writer = open(&path, &[FIRST]).unwrap();
-        let reader = open_to_read(&path, 1).unwrap().unwrap();
-        writer.execute("INSERT INTO a VALUES (1)", []).unwrap();
-        let count = reader.query_row("SELECT count(*) FROM a", [], |row| row.get::<_, i64>(0));
-        assert_eq!(count.unwrap(), 1);
-        assert!(reader.execute("INSERT INTO a VALUES (2)", []).is_err());
-        let message = |version| open_to_read(&path, version).unwrap_err().to_string();
-        assert!(message(2).contains("schema 1 is older than 2; hint: the next start"));
-        assert!(message(0).contains("schema 1 is newer than 0"));
     }
 
     #[test]

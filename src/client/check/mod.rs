@@ -88,7 +88,7 @@ fn database(path: &Path, list: &mut Checklist<'_>) -> io::Result<()> {
             "hint: it must exist and this user must be able to write to it (key database.path)";
         return list.failed(DATABASE, format!("{folder:?}: {}; {hint}", io::Error::from(error)));
     }
-    match sqlite::open_to_read(path, SCHEMA) {
+    match sqlite::open_if_there(path, SCHEMA) {
         Ok(None) => return list.ok(DATABASE, format!("{path:?}, made at the first start")),
         Ok(Some(_)) => {}
         Err(error) => return list.failed(DATABASE, error),

@@ -6,6 +6,7 @@
 //! costs repeated uploads, nothing else.
 
 mod damage;
+pub mod facts;
 mod lock;
 mod pages;
 mod schema;
@@ -110,18 +111,6 @@ impl Database {
                 let _ = stop.receiver().recv();
             }
         }
-    }
-
-    /// Opens the database to read it, beside whoever writes to it; none if there is none yet.
-    pub fn open_to_read(path: &Path) -> Result<Option<Self>, DatabaseError> {
-        let Some(one) = sqlite::open_to_read(path, SCHEMA)? else { return Ok(None) };
-        let reader = sqlite::open_read_only(path)?;
-        // Its name is a promise of others: writing to it is an error.
-        Ok(Some(Self {
-            path: path.to_owned(),
-            writer: Mutex::new(one),
-            reader: Mutex::new(reader),
-        }))
     }
 
     /// What is known of the files below the folder `below` whose paths come after `after`: the next

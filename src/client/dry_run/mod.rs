@@ -8,10 +8,9 @@ mod output;
 mod verdict;
 
 use crate::client::config::{Config, Watch};
-use crate::client::database::Database;
+use crate::client::database::{Database, facts};
 use crate::client::fingerprint::Fingerprint;
 use crate::client::scope::{Place, Scope};
-use crate::client::status::facts;
 use crate::clock;
 use crate::sqlite::DatabaseError;
 use output::{Item, Output};
@@ -46,8 +45,12 @@ struct DryRun<'d> {
 
 /// Prints to `out` what a scan would do.
 pub fn run(config: &Config, json: bool, out: &mut dyn Write) -> Result<(), DryRunError> {
-    let database = Database::open_to_read(&config.database)?;
-    let facts = facts::read(&config.database, usize::MAX, 0)?.unwrap_or_default();
+    let facts = facts::read(&config.database, usize::MAX, 0)?;
+    let database = match &facts {
+        Some(_) => Some(Database::open_read_only(&config.database)?),
+        None => None,
+    };
+    let facts = facts.unwrap_or_default();
     let parked = facts.parked.into_iter().map(|parked| (parked.path, parked.reason)).collect();
     let upload_existing = config.scan.upload_existing;
     let mut run = DryRun {

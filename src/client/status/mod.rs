@@ -3,7 +3,6 @@
 //! Runs on the command's main thread. A running client is asked by the socket beside its database;
 //! what outlives it is read from the database. It changes nothing, and asks no server.
 
-pub mod facts;
 pub mod live;
 pub mod report;
 pub mod socket;
@@ -13,6 +12,7 @@ pub mod text;
 mod tests;
 
 use crate::client::config::Config;
+use crate::client::database::facts;
 use crate::clock;
 use crate::limits::status::{PARKED_SHOWN_MAX, UPLOADS_SHOWN_MAX};
 use crate::shown;

@@ -5,8 +5,9 @@
 //! seconds since 1970, sizes are bytes.
 
 use crate::client::config::{Config, Watch};
+use crate::client::database::LastScan;
+use crate::client::database::facts::{Facts, LastUpload, Parked};
 use crate::client::progress::{ServerState, Trouble};
-use crate::client::status::facts::{Facts, LastUpload, Parked};
 use crate::client::status::live::Live;
 use crate::shown;
 use serde::ser::SerializeStruct as _;
@@ -67,6 +68,26 @@ pub struct WatchReport {
     pub unwatched: Option<String>,
     /// From when on its files count, in nanoseconds since 1970; none: all do, or it never began.
     pub baseline_ns: Option<i64>,
+    /// The last scan that came to its end.
+    pub last_scan: Option<ScanReport>,
+}
+
+/// A scan of a watched folder.
+#[derive(Debug, Serialize)]
+pub struct ScanReport {
+    /// When it ended.
+    pub ended_at: i64,
+    /// How long it took.
+    pub seconds: f64,
+    /// Files that it saw.
+    pub files: u64,
+}
+
+impl ScanReport {
+    fn of(scan: &LastScan) -> Self {
+        let seconds = scan.milliseconds as f64 / 1000.0;
+        Self { ended_at: scan.ended_at, seconds, files: u64::try_from(scan.files).unwrap_or(0) }
+    }
 }
 
 impl Serialize for Parked {
@@ -106,13 +127,17 @@ pub struct Sources<'s> {
 /// Makes the report, and judges.
 pub fn report(sources: Sources<'_>) -> (Report, Verdict) {
     let Sources { config, live, silence, facts, now } = sources;
-    let Facts { files, bytes, parked_count, parked, last_uploads, baselines } =
+    let Facts { files, bytes, parked_count, parked, last_uploads, baselines, scans } =
         facts.unwrap_or_default();
     let baseline = |path: &PathBuf| baselines.get(path).copied().flatten();
     let watches: Vec<WatchReport> = config
         .watches
         .iter()
-        .map(|watch| watch_report(watch, live.as_ref(), baseline(&watch.local_path)))
+        .map(|watch| WatchReport {
+            baseline_ns: baseline(&watch.local_path),
+            last_scan: scans.get(&watch.local_path).map(ScanReport::of),
+            ..watch_report(watch, live.as_ref())
+        })
         .collect();
     let mut problems = Vec::new();
     let verdict = match &live {
@@ -150,7 +175,7 @@ pub fn report(sources: Sources<'_>) -> (Report, Verdict) {
     (report, verdict)
 }
 
-fn watch_report(watch: &Watch, live: Option<&Live>, baseline_ns: Option<i64>) -> WatchReport {
+fn watch_report(watch: &Watch, live: Option<&Live>) -> WatchReport {
     let local_path = watch.local_path.to_string_lossy().into_owned();
     let mut known = live.iter().flat_map(|live| &live.snapshot.watches);
     let state = known.find(|state| state.local_path == local_path);
@@ -158,7 +183,8 @@ fn watch_report(watch: &Watch, live: Option<&Live>, baseline_ns: Option<i64>) ->
         remote_prefix: watch.remote_prefix.to_string(),
         watched: state.map(|state| state.unwatched.is_none()),
         unwatched: state.and_then(|state| state.unwatched.clone()),
-        baseline_ns,
+        baseline_ns: None,
+        last_scan: None,
         local_path,
     }
 }

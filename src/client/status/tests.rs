@@ -1,8 +1,9 @@
-use super::facts::{Facts, LastUpload, Parked};
 use super::live::{Live, Waiting};
 use super::report::{Sources, Verdict, report};
 use super::text::text;
 use crate::client::config::{self, Config};
+use crate::client::database::LastScan;
+use crate::client::database::facts::{Facts, LastUpload, Parked};
 use crate::client::progress::{
     InHand, ScanBegun, ScanDone, ServerState, Snapshot, Trouble, Uploads, WatchState,
 };
@@ -61,6 +62,10 @@ fn facts() -> Facts {
         bytes: 4_500_000_000,
         last_uploads: vec![last],
         baselines: BTreeMap::from([(PathBuf::from("/data/a"), Some(1_795_000_000_000_000_000))]),
+        scans: BTreeMap::from([(
+            PathBuf::from("/data/a"),
+            LastScan { ended_at: NOW - 180, milliseconds: 1500, files: 12_346 },
+        )]),
         ..Facts::default()
     }
 }
@@ -108,7 +113,8 @@ queue     empty
 sent      812 files, 96.3 MB since the start; the last one 1 min 0 s ago
 scan      1 h 56 min ago (start): 12,345 files, 812 to look at, 0.3 s
 events    from 14 folders
-watch     \"/data/a\" to \"a/\": watched; files from before 2026-11-18T11:06:40Z are left out
+watch     \"/data/a\" to \"a/\": watched; scanned 3 min 0 s ago, 12,346 files; files from before \
+2026-11-18T11:06:40Z are left out
 backed up 12,345 files, 4.5 GB
           1 min 0 s ago  \"/data/a/ä b\", 1.2 kB
 parked    none
@@ -250,7 +256,8 @@ fn the_names_in_json_are_promised() {
         "bytes": 4500000000_u64,
         "watches": [{
             "local_path": "/data/a", "remote_prefix": "a/", "watched": true, "unwatched": null,
-            "baseline_ns": 1795000000000000000_i64
+            "baseline_ns": 1795000000000000000_i64,
+            "last_scan": {"ended_at": NOW - 180, "seconds": 1.5, "files": 12346}
         }],
         "last_uploads": [{
             "path": "/data/a/ä b", "remote_path": "a/ä b", "size": 1200, "uploaded_at": NOW - 60

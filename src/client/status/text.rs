@@ -2,8 +2,8 @@
 //!
 //! Pure. Names and causes come from elsewhere: none reaches the terminal as anything but text.
 
+use crate::client::database::facts::Parked;
 use crate::client::progress::{ScanDone, ServerState, Snapshot};
-use crate::client::status::facts::Parked;
 use crate::client::status::live::{Live, Waiting};
 use crate::client::status::report::{Report, WatchReport, span_between};
 use crate::shown::{bytes, count, counted, span, utc, visible};
@@ -23,7 +23,7 @@ pub fn text(report: &Report) -> String {
         }
     }
     for watch in &report.watches {
-        lines.line("watch", &watched(watch));
+        lines.line("watch", &watched(watch, now));
     }
     let (files, size) = (counted(report.files, "file"), bytes(report.bytes));
     lines.line("backed up", &format!("{files}, {size}"));
@@ -145,7 +145,7 @@ fn done(scan: &ScanDone, now: i64) -> String {
     )
 }
 
-fn watched(watch: &WatchReport) -> String {
+fn watched(watch: &WatchReport, now: i64) -> String {
     let state = match (watch.watched, &watch.unwatched) {
         (None, _) => String::new(),
         (Some(true), _) => ": watched".to_owned(),
@@ -159,7 +159,14 @@ fn watched(watch: &WatchReport) -> String {
             format!("; files from before {} are left out", utc(nanos.div_euclid(1_000_000_000)))
         }
     };
-    format!("{:?} to {:?}{state}{baseline}", watch.local_path, watch.remote_prefix)
+    let scanned = match &watch.last_scan {
+        None => String::new(),
+        Some(scan) => {
+            let (ago, files) = (span_between(scan.ended_at, now), counted(scan.files, "file"));
+            format!("; scanned {ago} ago, {files}")
+        }
+    };
+    format!("{:?} to {:?}{state}{scanned}{baseline}", watch.local_path, watch.remote_prefix)
 }
 
 fn parked(report: &Report, lines: &mut Lines) {

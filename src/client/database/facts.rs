@@ -1,9 +1,9 @@
-//! What the database says to the `status` command: facts that outlive the client.
+//! What the database says to the commands: facts that outlive the client.
 //!
-//! Runs on the command's main thread, with a connection of its own that only reads; a client may
+//! Runs on a command's main thread, with a connection of its own that only reads; a client may
 //! be running and writing beside it. One transaction, so that the numbers fit together.
 
-use crate::client::database::SCHEMA;
+use super::{LastScan, SCHEMA, state};
 use crate::sqlite::{self, DatabaseError};
 use rusqlite::Connection;
 use serde::Serialize;
@@ -28,6 +28,8 @@ pub struct Facts {
     /// For each watch that ever began, from when on its files count, in nanoseconds since 1970;
     /// none: all of them.
     pub baselines: BTreeMap<PathBuf, Option<i64>>,
+    /// For each watch that was ever scanned to its end, the last time.
+    pub scans: BTreeMap<PathBuf, LastScan>,
 }
 
 /// A file that is not backed up as it stands.
@@ -59,7 +61,7 @@ pub struct LastUpload {
 /// Reads the facts, with `parked` files at most, and `uploads` of the last uploads. None if there is
 /// no database yet.
 pub fn read(path: &Path, parked: usize, uploads: usize) -> Result<Option<Facts>, DatabaseError> {
-    let Some(connection) = sqlite::open_to_read(path, SCHEMA)? else { return Ok(None) };
+    let Some(connection) = sqlite::open_if_there(path, SCHEMA)? else { return Ok(None) };
     let facts = select(&connection, parked, uploads);
     facts.map(Some).map_err(|error| DatabaseError::new("read", path, &error))
 }
@@ -106,7 +108,8 @@ fn select(connection: &Connection, parked: usize, uploads: usize) -> rusqlite::R
         .prepare("SELECT local_path, baseline_ns FROM watches")?
         .query_map([], |row| Ok((path_of(row.get(0)?), row.get(1)?)))?
         .collect::<rusqlite::Result<_>>()?;
-    Ok(Facts { files, bytes, parked_count, parked, last_uploads, baselines })
+    let scans = state::last_scans(&transaction)?.into_iter().collect();
+    Ok(Facts { files, bytes, parked_count, parked, last_uploads, baselines, scans })
 }
 
 fn path_of(bytes: Vec<u8>) -> PathBuf {
@@ -142,6 +145,8 @@ mod tests {
         database.park(odd, "not UTF-8", 50).unwrap();
         database.park(Path::new("/large"), "too large", 60).unwrap();
         database.baseline(Path::new("/w"), Some(7)).unwrap();
+        let scan = LastScan { ended_at: 90, milliseconds: 1500, files: 3 };
+        database.scan_ended(Path::new("/w"), &scan).unwrap();
         let facts = read(&path, 9, 2).unwrap().unwrap();
         assert_eq!((facts.files, facts.bytes, facts.parked_count), (3, 23, 2));
         let names: Vec<&str> = facts.last_uploads.iter().map(|file| file.path.as_str()).collect();
@@ -157,6 +162,7 @@ mod tests {
             [parked(Path::new("/large"), "too large", 60, 60), parked(odd, "not UTF-8", 40, 50)]
         );
         assert_eq!(facts.baselines, BTreeMap::from([("/w".into(), Some(7))]));
+        assert_eq!(facts.scans, BTreeMap::from([("/w".into(), scan)]));
         let few = read(&path, 1, 0).unwrap().unwrap();
         assert_eq!((few.parked_count, few.parked.len(), few.last_uploads.len()), (2, 1, 0));
     }
