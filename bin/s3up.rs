@@ -1,18 +1,28 @@
-//! `s3up -c client.yaml`: the client daemon. Arguments in, exit code out; the rest is the library's.
+//! `s3up -c client.yaml`: the client daemon, and the commands beside it. Arguments in, exit code out;
+//! the rest is the library's.
 #![expect(clippy::print_stdout, reason = "a program speaks to its terminal")]
 
 use argh::FromArgs;
-use s3up::client;
+use s3up::checklist::Form;
+use s3up::client::herald::Bar;
+use s3up::client::status::report::Verdict;
+use s3up::client::{self, config::Config};
 use s3up::program::{self, Failure};
+use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
+
+/// Exit code of `status` for a client that runs and does not back up everything.
+const EXIT_AILING: u8 = 3;
 
 /// Watches folders and backs up every file that comes to rest there, through an s3up-server.
 ///
 /// Runs until SIGTERM or SIGINT. What it does is logged to standard error; RUST_LOG=s3up=debug
 /// says more.
 #[derive(FromArgs)]
-#[argh(note = "Example: s3up -c /etc/s3up/client.yaml")]
+#[argh(
+    note = "Examples:\n  s3up -c /etc/s3up/client.yaml\n  s3up check -c /etc/s3up/client.yaml\n  s3up status -c /etc/s3up/client.yaml\n  s3up scan --dry-run -c /etc/s3up/client.yaml"
+)]
 struct Arguments {
     /// the configuration file
     #[argh(option, short = 'c')]
@@ -21,22 +31,142 @@ struct Arguments {
     /// print the version and end
     #[argh(switch, short = 'V')]
     version: bool,
+
+    #[argh(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(FromArgs)]
+#[argh(subcommand)]
+enum Command {
+    Check(Check),
+    Scan(Scan),
+    Status(Status),
+}
+
+/// Check the configuration, the folders, the database, and that the server accepts the key. Changes
+/// nothing; a client may be running beside it. Exit code 1 if a step has failed.
+#[derive(FromArgs)]
+#[argh(subcommand, name = "check", note = "Example: s3up check -c /etc/s3up/client.yaml")]
+struct Check {
+    /// the configuration file
+    #[argh(option, short = 'c')]
+    config: Option<PathBuf>,
+
+    /// print one JSON document instead of lines
+    #[argh(switch)]
+    json: bool,
+}
+
+/// Show how the backup of this host stands, whether a client is running or not.
+#[derive(FromArgs)]
+#[argh(
+    subcommand,
+    name = "status",
+    note = "Examples:\n  s3up status -c /etc/s3up/client.yaml\n  s3up status --json -c /etc/s3up/client.yaml | jq .parked",
+    error_code(0, "a client is running and all is well"),
+    error_code(1, "no client is running, or it cannot be asked"),
+    error_code(2, "the command line or the configuration is wrong"),
+    error_code(3, "a client is running, and something is not backed up or not watched")
+)]
+struct Status {
+    /// the configuration file
+    #[argh(option, short = 'c')]
+    config: Option<PathBuf>,
+
+    /// print one JSON document, with all parked files
+    #[argh(switch)]
+    json: bool,
+}
+
+/// Have the running client scan everything now, or, by --dry-run, show what a scan would upload and
+/// why: that touches nothing and needs neither client nor server.
+#[derive(FromArgs)]
+#[argh(
+    subcommand,
+    name = "scan",
+    note = "Examples:\n  s3up scan -c /etc/s3up/client.yaml\n  s3up scan --dry-run -c /etc/s3up/client.yaml"
+)]
+struct Scan {
+    /// the configuration file
+    #[argh(option, short = 'c')]
+    config: Option<PathBuf>,
+
+    /// show what would be done, and do nothing
+    #[argh(switch)]
+    dry_run: bool,
+
+    /// with --dry-run: print a JSON document for each file, and one with the sums
+    #[argh(switch)]
+    json: bool,
 }
 
 fn main() -> ExitCode {
-    match program::arguments::<Arguments>() {
-        Err(stop) => stop,
-        Ok(Arguments { version: true, .. }) => {
+    let Arguments { config, version, command } = match program::arguments::<Arguments>() {
+        Err(stop) => return stop,
+        Ok(arguments) => arguments,
+    };
+    let ended = match command {
+        _ if version => {
             println!("s3up {}", env!("CARGO_PKG_VERSION"));
-            ExitCode::SUCCESS
+            Ok(ExitCode::SUCCESS)
         }
-        Ok(arguments) => program::report(run(arguments)),
+        None => run(config),
+        Some(Command::Check(command)) => check(command.config.or(config), command.json),
+        Some(Command::Scan(command)) => scan(config, &command),
+        Some(Command::Status(command)) => status(command.config.or(config), command.json),
+    };
+    ended.unwrap_or_else(|failure| program::report(Err(failure)))
+}
+
+fn read(file: Option<PathBuf>, command: &str) -> Result<(PathBuf, Config), Failure> {
+    let file = program::required_config(file, &format!("{command} -c /etc/s3up/client.yaml"))?;
+    let config = program::read_config(&file, client::config::parse)?;
+    Ok((file, config))
+}
+
+fn run(file: Option<PathBuf>) -> Result<ExitCode, Failure> {
+    let (_, config) = read(file, "s3up")?;
+    let bar = Bar::on_terminal();
+    match bar.clone() {
+        None => program::start_log(),
+        Some(bar) => program::start_log_by(move |write| bar.beside(write)),
+    }
+    client::run(config, bar).map_err(Failure::run)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn check(file: Option<PathBuf>, json: bool) -> Result<ExitCode, Failure> {
+    let (file, config) = read(file, "s3up check")?;
+    let form = if json { Form::Json } else { Form::Lines };
+    // What failed was said where it did.
+    match client::check::run(&file, &config, form, &mut io::stdout()).map_err(Failure::run)? {
+        true => Ok(ExitCode::SUCCESS),
+        false => Ok(ExitCode::FAILURE),
     }
 }
 
-fn run(arguments: Arguments) -> Result<(), Failure> {
-    let file = program::required_config(arguments.config, "s3up -c /etc/s3up/client.yaml")?;
-    let config = program::read_config(&file, client::config::parse)?;
-    program::start_log();
-    client::run(config).map_err(Failure::run)
+fn status(file: Option<PathBuf>, json: bool) -> Result<ExitCode, Failure> {
+    let (_, config) = read(file, "s3up status")?;
+    let verdict = client::status::run(&config, json, &mut io::stdout()).map_err(Failure::run)?;
+    Ok(match verdict {
+        Verdict::Well => ExitCode::SUCCESS,
+        Verdict::NotRunning => ExitCode::FAILURE,
+        Verdict::Ailing => ExitCode::from(EXIT_AILING),
+    })
+}
+
+fn scan(file: Option<PathBuf>, command: &Scan) -> Result<ExitCode, Failure> {
+    if command.json && !command.dry_run {
+        return Err(Failure::usage("--json needs --dry-run: what a scan finds, the client logs"));
+    }
+    let (_, config) = read(command.config.clone().or(file), "s3up scan")?;
+    if command.dry_run {
+        let mut out = io::BufWriter::new(io::stdout());
+        client::dry_run::run(&config, command.json, &mut out).map_err(Failure::run)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    client::status::request_scan(&config.database).map_err(Failure::run)?;
+    println!("the client scans everything now; its log and s3up status say what it finds");
+    Ok(ExitCode::SUCCESS)
 }

@@ -5,6 +5,7 @@
 
 pub mod backoff;
 pub mod ca_file;
+pub mod checklist;
 pub mod client;
 pub mod clock;
 pub mod config;
@@ -18,6 +19,7 @@ pub mod program;
 pub mod remote_path;
 pub mod secret;
 pub mod server;
+pub mod shown;
 pub mod sqlite;
 pub mod threads;
 pub mod wire;

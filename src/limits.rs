@@ -362,6 +362,50 @@ pub mod sweep {
     pub const FAILURES_MAX: usize = 3;
 }
 
+/// How long a question of `s3up check` and its answer may take, in all: somebody waits for it.
+pub const CHECK_ANSWER: Duration = Duration::from_secs(30);
+
+/// From this difference of the clocks on, `s3up check` warns. Machines without NTP drift by seconds a
+/// day; a wrong time zone is hours.
+pub const CLOCK_DIFFERENCE: Duration = Duration::from_secs(5 * 60);
+
+/// Bounds of asking a running client, by the socket beside its database.
+pub mod status {
+    use std::time::Duration;
+
+    /// How long whoever asks, or reads the answer, may take between two pieces: both are on this
+    /// machine, and one who stops must not keep the others waiting.
+    pub const PEER: Duration = Duration::from_secs(2);
+    /// How long the commands wait for an answer. Another one may be answered first.
+    pub const ASK: Duration = Duration::from_secs(10);
+    /// Longest question, in bytes: it is one word.
+    pub const QUESTION_BYTES_MAX: u64 = 64;
+    /// Largest answer, in bytes: some hundred for each watch and each upload in hand, of both of
+    /// which a configuration file holds a few thousand at most.
+    pub const ANSWER_BYTES_MAX: u64 = 16 * 1024 * 1024;
+    /// Pause after a failed accept, such as for want of descriptors.
+    pub const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
+    /// Parked files that are shown to people; programs get all.
+    pub const PARKED_SHOWN_MAX: usize = 20;
+    /// Last uploads that are shown.
+    pub const UPLOADS_SHOWN_MAX: usize = 5;
+}
+
+/// How often the client says how the work goes, while there is some.
+pub mod herald {
+    use std::time::Duration;
+
+    /// Between two lines of the log.
+    pub const LINE_EVERY: Duration = Duration::from_secs(60);
+    /// Fewer uploads than this in a minute that ends at rest are not summed up.
+    pub const FILES_TOLD_LEAST: u64 = 10;
+    /// Between two looks of the bar: the eye wants no more.
+    pub const BAR_EVERY: Duration = Duration::from_millis(200);
+    /// A bar that has stood still for so long is taken away: the server is down, or the last file
+    /// never rests.
+    pub const BAR_IDLE: Duration = Duration::from_secs(60);
+}
+
 /// Deadlines of one HTTP request, as the client and the store keep them.
 pub mod http {
     use std::time::Duration;
@@ -393,6 +437,10 @@ const _: () = assert!(
 );
 const _: () =
     assert!(credentials::WAIT.as_secs() > 3 * credentials::REQUEST.as_secs(), "IMDSv2 asks thrice");
+const _: () = assert!(
+    status::ASK.as_secs() > 2 * status::PEER.as_secs(),
+    "who waits behind one that is slow is answered nevertheless"
+);
 const _: () = assert!(UPLOAD_GRACE.as_secs() < SHUTDOWN_MAX.as_secs());
 const _: () = assert!(
     BANDWIDTH_PIECE.as_millis() * 64 < http::STALL.as_millis(),

@@ -1,7 +1,8 @@
 //! What the two programs' `main` functions share: arguments, configuration file, log, exit code.
 //!
-//! Runs on the main thread before anything else; only [`load_config`] may be called later, too. Exit codes: 0 all is well, 1 it could not run or
-//! had to end, 2 the command line or the configuration is wrong (then restarting does not help).
+//! Runs on the main thread before anything else; only [`load_config`] may be called later, too. Exit
+//! codes: 0 all is well, 1 it could not run or had to end, 2 the command line or the configuration is
+//! wrong (then restarting does not help). A command that reports has more; it says so.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program speaks to its terminal")]
 
 use crate::config::{ConfigError, Environment};
@@ -103,6 +104,39 @@ fn read_text(file: &Path) -> io::Result<String> {
 
 /// Starts the log: to standard error, from `info` upward, UTC. `RUST_LOG` chooses otherwise.
 pub fn start_log() {
+    start_log_by(|write| write());
+}
+
+/// Starts the log; each line is written by `frame`, which may have to make room on the terminal.
+pub fn start_log_by(frame: impl Fn(&mut dyn FnMut()) + Send + Sync + 'static) {
     let filter = env_logger::Env::default().default_filter_or("info");
-    env_logger::Builder::from_env(filter).format_timestamp_millis().format_target(false).init();
+    let mut builder = env_logger::Builder::from_env(filter);
+    let logger = builder.format_timestamp_millis().format_target(false).build();
+    let level = logger.filter();
+    // Only a second call fails, and then there is a log.
+    if log::set_boxed_logger(Box::new(Framed { logger, frame })).is_ok() {
+        log::set_max_level(level);
+    }
+}
+
+struct Framed<F> {
+    logger: env_logger::Logger,
+    frame: F,
+}
+
+impl<F: Fn(&mut dyn FnMut()) + Send + Sync> log::Log for Framed<F> {
+    fn enabled(&self, metadata: &log::Metadata<'_>) -> bool {
+        self.logger.enabled(metadata)
+    }
+
+    fn log(&self, record: &log::Record<'_>) {
+        // A line that is not written needs no room.
+        if self.logger.matches(record) {
+            (self.frame)(&mut || self.logger.log(record));
+        }
+    }
+
+    fn flush(&self) {
+        self.logger.flush();
+    }
 }

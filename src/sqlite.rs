@@ -127,6 +127,18 @@ pub fn open_read_only(path: &Path, version: usize) -> Result<Connection, Databas
     Ok(connection)
 }
 
+/// As [`open_read_only`], for a command that may be called before there is a database: none then.
+pub fn open_if_there(path: &Path, version: usize) -> Result<Option<Connection>, DatabaseError> {
+    match path.try_exists() {
+        Ok(false) => Ok(None),
+        Ok(true) => open_read_only(path, version).map(Some),
+        Err(error) => {
+            let hint = "run this as the user that the client runs as, or as root";
+            Err(DatabaseError::told("open", path, error, hint))
+        }
+    }
+}
+
 /// Makes a database that lives as long as its connection.
 pub fn open_in_memory(migrations: &[&str]) -> Result<Connection, DatabaseError> {
     let path = Path::new(":memory:");

@@ -49,6 +49,7 @@ mod pair_start;
 mod pair_tls;
 mod programs;
 mod programs_check;
+mod programs_client;
 mod programs_config;
 mod s3_credentials;
 mod s3_fault_downloads;

@@ -8,20 +8,24 @@ pub mod ahead;
 pub mod bandwidth;
 pub mod baseline;
 pub mod baselines;
+pub mod check;
 pub mod clock_watch;
 pub mod comparison;
 pub mod config;
 pub mod database;
 pub mod denied;
 pub mod disk;
+pub mod dry_run;
 pub mod filter;
 pub mod fingerprint;
 pub mod form;
+pub mod herald;
 pub mod hints;
 pub mod outage;
 pub mod paced;
 pub mod parking;
 pub mod plan;
+pub mod progress;
 pub mod queue;
 pub mod remote;
 pub mod retry;
@@ -29,6 +33,7 @@ pub mod rewatch;
 pub mod scanner;
 pub mod scope;
 pub mod stability;
+pub mod status;
 pub mod survey;
 pub mod tls;
 pub mod transport;
@@ -40,7 +45,7 @@ pub mod watcher;
 use crate::clock::{self, SystemClock};
 use crate::limits::{QUEUE_PATHS_MAX, WATCH_EVENTS_MAX};
 use crate::sqlite::DatabaseError;
-use crate::threads::{Died, Ended, StopSource, Supervisor, shutdown_deadline};
+use crate::threads::{Died, Ended, Stop, StopSource, Supervisor, shutdown_deadline};
 use bandwidth::Bucket;
 use baselines::{Baselines, LocalFileClock};
 use clock_watch::ClockWatch;
@@ -50,10 +55,14 @@ use crossbeam_channel::bounded;
 use database::Database;
 use denied::Denied;
 use disk::LocalDisk;
+use herald::{Bar, Herald};
 use hints::Hints;
+use progress::Progress;
 use queue::SharedQueue;
 use scanner::Scanner;
 use scope::Scope;
+use status::live::Desk;
+use status::socket::{self, Listener};
 use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -98,7 +107,10 @@ pub enum ClientError {
 }
 
 /// Runs the client until a signal ends it.
-pub fn run(config: Config) -> Result<(), ClientError> {
+///
+/// With a `bar`, the first catch-up is shown by it.
+pub fn run(config: Config, bar: Option<Bar>) -> Result<(), ClientError> {
+    let started = clock::unix_seconds();
     let mut supervisor = Supervisor::new()?;
     let mut stop = StopSource::default();
     let transport = Transport::new(&config.server)?;
@@ -124,6 +136,7 @@ pub fn run(config: Config) -> Result<(), ClientError> {
         config.watches.len()
     );
 
+    let progress = Arc::new(Progress::default());
     let (scans, requests) = bounded(WATCH_EVENTS_MAX);
     let hints = Hints {
         scope: scope.clone(),
@@ -135,7 +148,8 @@ pub fn run(config: Config) -> Result<(), ClientError> {
         clock: SystemClock,
     };
     let clock_set = scans.clone();
-    let watcher = Watcher::start(hints, scans).map_err(ClientError::Watch)?;
+    let watcher =
+        Watcher::start(hints, scans.clone(), Arc::clone(&progress)).map_err(ClientError::Watch)?;
     let comparison = Comparison {
         scope: scope.clone(),
         database: Arc::clone(&database),
@@ -144,8 +158,21 @@ pub fn run(config: Config) -> Result<(), ClientError> {
         clock: SystemClock,
     };
     let interval = config.scan.interval;
-    let scanner = Scanner { comparison, baselines, interval, lost: BTreeSet::new() };
+    let scanner = Scanner {
+        comparison,
+        baselines,
+        interval,
+        lost: BTreeSet::new(),
+        progress: Arc::clone(&progress),
+    };
     let guarded = Arc::clone(&database);
+    let herald = Herald {
+        progress: Arc::clone(&progress),
+        queue: Arc::clone(&queue),
+        database: Arc::clone(&database),
+        bar,
+    };
+    let desk = Desk { progress: Arc::clone(&progress), queue: Arc::clone(&queue), started, scans };
     let uploader = Arc::new(Uploader {
         scope,
         database,
@@ -161,8 +188,11 @@ pub fn run(config: Config) -> Result<(), ClientError> {
         upload: config.upload,
         stop: stop.stop(),
         outage: Mutex::default(),
+        progress,
     });
 
+    // First, so that whoever sees it work can ask.
+    let listener = open_desk(&config.database, desk, stop.stop(), &mut supervisor)?;
     let token = stop.stop();
     supervisor.spawn("database", move || guarded.wait_until_broken(&token))?;
     let token = stop.stop();
@@ -175,6 +205,8 @@ pub fn run(config: Config) -> Result<(), ClientError> {
         let uploader = Arc::clone(&uploader);
         supervisor.spawn(format!("uploader-{number}"), move || uploader.run())?;
     }
+    let token = stop.stop();
+    supervisor.spawn("herald", move || herald.run(&token))?;
 
     let ended = supervisor.wait();
     if let Ended::Signal(signal) = ended {
@@ -185,12 +217,38 @@ pub fn run(config: Config) -> Result<(), ClientError> {
     stop.raise();
     clock_watch.wake();
     queue.close();
+    if let Some(listener) = &listener {
+        listener.close();
+    }
     if !supervisor.join(shutdown_deadline()) {
         log::warn!(
             "an upload did not end in time and is abandoned; it is repeated at the next start"
         );
     }
     Ok(ended.into_result()?)
+}
+
+/// Opens the socket where `s3up status` asks. A client that nobody can ask does its work nevertheless.
+fn open_desk(
+    database: &Path,
+    desk: Desk,
+    stop: Stop,
+    supervisor: &mut Supervisor,
+) -> io::Result<Option<Arc<Listener>>> {
+    match Listener::bind(database) {
+        Ok(listener) => {
+            let listener = Arc::new(listener);
+            let asked = Arc::clone(&listener);
+            supervisor
+                .spawn("status", move || asked.run(&stop, |question| desk.answer(question)))?;
+            Ok(Some(listener))
+        }
+        Err(error) => {
+            let path = socket::path(database);
+            log::warn!("s3up status will not see this client: cannot listen at {path:?}: {error}");
+            Ok(None)
+        }
+    }
 }
 
 /// A folder that cannot be read is reported by the scan and retried. If there is no other, that is

@@ -83,6 +83,19 @@ pub enum Pushed {
     Full,
 }
 
+/// How many paths are where.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Those whose time has not come.
+    pub resting: usize,
+    /// Those that wait for a worker.
+    pub ready: usize,
+    /// Those in the hands of workers.
+    pub in_hand: usize,
+    /// How many were taken in since the start, those that left again included.
+    pub added: u64,
+}
+
 /// What a pop yields.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Popped {
@@ -147,6 +160,7 @@ pub struct Queue {
     later: BinaryHeap<Reverse<Later>>,
     places: HashMap<Arc<Path>, Place>,
     order: u64,
+    added: u64,
     room: usize,
     held: bool,
     closed: bool,
@@ -163,6 +177,7 @@ impl Queue {
             later: BinaryHeap::new(),
             places: HashMap::new(),
             order: 0,
+            added: 0,
             room,
             held: true,
             closed: false,
@@ -178,6 +193,20 @@ impl Queue {
     /// Whether no path is here or in a worker's hands.
     pub fn is_empty(&self) -> bool {
         self.places.is_empty()
+    }
+
+    /// How many paths are where.
+    pub fn counts(&self) -> Counts {
+        let resting = self.later.len();
+        let ready = self.ready.iter().map(VecDeque::len).sum();
+        let in_hand = self.places.len().saturating_sub(resting + ready);
+        Counts { resting, ready, in_hand, added: self.added }
+    }
+
+    /// Since when the path that has been waiting longest is on its way. Looks at each that waits.
+    pub fn oldest(&self) -> Option<Instant> {
+        let later = self.later.iter().map(|Reverse(later)| later.task.since);
+        self.ready.iter().flatten().map(|task| task.since).chain(later).min()
     }
 
     /// Takes a path in that an event reported, to be looked at not before `due`.
@@ -204,6 +233,7 @@ impl Queue {
             }
             None if full => Pushed::Full,
             None => {
+                self.added += 1;
                 self.wait(task, due);
                 Pushed::Added
             }
@@ -394,6 +424,16 @@ impl SharedQueue {
         self.lock().close();
         self.ready.notify_all();
         self.room.notify_all();
+    }
+
+    /// See [`Queue::counts`].
+    pub fn counts(&self) -> Counts {
+        self.lock().counts()
+    }
+
+    /// See [`Queue::oldest`].
+    pub fn oldest(&self) -> Option<Instant> {
+        self.lock().oldest()
     }
 
     /// See [`Queue::len`].

@@ -10,6 +10,7 @@ use crate::client::comparison::{Break, Comparison, Tally, unreadable};
 use crate::client::config::Watch;
 use crate::client::database::LastScan;
 use crate::client::parking;
+use crate::client::progress::Progress;
 use crate::client::walk::{self, as_folder, walk};
 use crate::clock::Clock;
 use crate::limits::{SCAN_CHUNK_FILES, SCAN_CHUNKS_AHEAD};
@@ -18,6 +19,7 @@ use crossbeam_channel::{Receiver, select};
 use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Something to scan, and why.
@@ -45,6 +47,8 @@ pub struct Scanner<C> {
     pub interval: Duration,
     /// Watched folders that could not be looked at when they were last scanned.
     pub lost: BTreeSet<PathBuf>,
+    /// Who tells the operator.
+    pub progress: Arc<Progress>,
 }
 
 impl<C: Clock + Sync> Scanner<C> {
@@ -80,10 +84,17 @@ impl<C: Clock + Sync> Scanner<C> {
             return;
         }
         let started = self.comparison.clock.monotonic();
+        if let ScanRequest::Everything { cause } = request {
+            self.progress.scan_begins(cause, self.comparison.clock.unix_seconds());
+        }
         let outcome = match request {
             ScanRequest::Folder(path) => self.scan_folder(path, stop),
             _ => self.scan_everything(stop),
         };
+        let seconds = (self.comparison.clock.monotonic() - started).as_secs_f64();
+        let done = outcome.as_ref().ok();
+        let (files, queued) = done.map_or((0, 0), |tally| (tally.files, tally.queued));
+        self.progress.scan_ends(seconds, files, queued, done.is_some());
         let Tally { files, excluded, queued, unreadable, unnameable, .. } = match outcome {
             Ok(tally) => tally,
             Err(Break::Stopped) => return,
@@ -96,7 +107,6 @@ impl<C: Clock + Sync> Scanner<C> {
                 );
             }
         };
-        let seconds = (self.comparison.clock.monotonic() - started).as_secs_f64();
         let summary = format!(
             "{files} files, {queued} to look at, {unreadable} unreadable, {unnameable} with names \
              that cannot be stored; {excluded} more left out by patterns; {seconds:.1} s"

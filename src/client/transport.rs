@@ -4,6 +4,8 @@
 //! queue or the database, and it never decides what to do about a failure: [`Failure`] says whose
 //! fault it was, the uploader acts.
 
+pub mod probe;
+
 use crate::client::config::Server;
 use crate::client::form::{Fields, FormBody};
 use crate::client::remote::{Failure, Remote};
@@ -58,6 +60,11 @@ impl Transport {
             Agent::with_parts(config, tcp, Names::default())
         };
         Ok(Self { agent, url: server.url.clone(), api_key: server.api_key.clone() })
+    }
+
+    /// The server's base address.
+    pub fn url(&self) -> &str {
+        &self.url
     }
 
     fn explain(&self, error: &ureq::Error) -> String {

@@ -15,6 +15,7 @@ use crate::client::outage::{Outage, Waits};
 use crate::client::paced::Paced;
 use crate::client::parking;
 use crate::client::plan::{self, Need, Recall, Record};
+use crate::client::progress::Progress;
 use crate::client::queue::{SharedQueue, Task};
 use crate::client::remote::{Failure, Remote};
 use crate::client::retry;
@@ -57,6 +58,8 @@ pub struct Uploader<D, R, C> {
     pub stop: Stop,
     /// Whether the server serves us.
     pub outage: Mutex<Outage>,
+    /// Who tells the operator.
+    pub progress: Arc<Progress>,
 }
 
 /// What becomes of a task after one turn.
@@ -87,6 +90,7 @@ impl<D: Disk, R: Remote, C: Clock> Uploader<D, R, C> {
                 let now = self.clock.monotonic();
                 let waits = self.outage().pause(Fault::Server, None, now, fastrand::f64());
                 self.pause(waits, now, Fault::Server, &error);
+                self.progress.troubled(error.to_string(), self.clock.unix_seconds());
                 self.queue.put_back(Task::new(path, watch, None, since), now);
             }
         }
@@ -204,7 +208,8 @@ impl<D: Disk, R: Remote, C: Clock> Uploader<D, R, C> {
             mtime: Mtime::from_nanos(opened.mtime_ns),
             sha256,
         };
-        let content = self.interruptible(&mut file);
+        let sending = self.progress.take_in_hand(&path, opened.size);
+        let content = sending.counted(self.interruptible(&mut file));
         let mut content = Paced::new(content, self.bucket.as_ref(), &self.stop);
         let uploaded = match self.remote.upload(&mut content, &fields) {
             Ok(uploaded) => uploaded,
@@ -225,6 +230,7 @@ impl<D: Disk, R: Remote, C: Clock> Uploader<D, R, C> {
             sha256: uploaded.sha256,
         };
         self.database.uploaded(&path, &record, self.clock.unix_seconds())?;
+        self.progress.uploaded(uploaded.size, self.clock.unix_seconds());
         let seconds = (self.clock.monotonic() - started).as_secs_f64();
         log::info!(
             "uploaded {path:?} to {:?}: {} bytes, sha256 {}, {seconds:.3} s",
@@ -306,6 +312,7 @@ impl<D: Disk, R: Remote, C: Clock> Uploader<D, R, C> {
         match failure.fault() {
             Fault::Request => {
                 self.server_answers();
+                self.progress.failed();
                 self.park(&task.path, &failure.to_string())
             }
             Fault::Exchange => self.failed(task, &failure.to_string()),
@@ -326,6 +333,7 @@ impl<D: Disk, R: Remote, C: Clock> Uploader<D, R, C> {
         // It rests, but for how long the server is away nobody knows: look again.
         task.sighting = None;
         if waits != Waits::FileAlone {
+            self.progress.server_fails(failure.to_string(), self.clock.unix_seconds());
             self.pause(waits, now, fault, failure);
             return Ok(Turn::Again(task, now));
         }
@@ -346,6 +354,7 @@ impl<D: Disk, R: Remote, C: Clock> Uploader<D, R, C> {
 
     fn failed(&self, mut task: Task, reason: &str) -> Result<Turn, DatabaseError> {
         task.failures += 1;
+        self.progress.failed();
         if task.failures > self.upload.retry_attempts {
             return self.park(&task.path, reason);
         }
@@ -380,6 +389,7 @@ impl<D: Disk, R: Remote, C: Clock> Uploader<D, R, C> {
     }
 
     fn server_answers(&self) {
+        self.progress.server_answers(self.clock.unix_seconds());
         if self.outage().answered() {
             log::info!("the server answers again; {} files wait", self.queue.len());
         }

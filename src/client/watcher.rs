@@ -6,6 +6,7 @@
 
 use crate::client::disk::LocalDisk;
 use crate::client::hints::{Batch, Hints};
+use crate::client::progress::Progress;
 use crate::client::rewatch::{Lack, Rewatch};
 use crate::client::scanner::ScanRequest;
 use crate::client::watch_limit;
@@ -27,6 +28,7 @@ pub struct Watcher {
     events: Receiver<notify::Result<Event>>,
     overflowed: Arc<AtomicBool>,
     rewatch: Rewatch,
+    progress: Arc<Progress>,
 }
 
 impl Watcher {
@@ -35,6 +37,7 @@ impl Watcher {
     pub fn start(
         hints: Hints<LocalDisk, SystemClock>,
         scans: Sender<ScanRequest>,
+        progress: Arc<Progress>,
     ) -> Result<Self, notify::Error> {
         let (sender, events) = bounded(WATCH_EVENTS_MAX);
         let overflowed = Arc::new(AtomicBool::new(false));
@@ -49,7 +52,7 @@ impl Watcher {
         let config = notify::Config::default().with_follow_symlinks(false).with_event_kinds(kinds);
         let inotify = RecommendedWatcher::new(forward, config)?;
         let rewatch = Rewatch::default();
-        let mut watcher = Self { hints, scans, inotify, events, overflowed, rewatch };
+        let mut watcher = Self { hints, scans, inotify, events, overflowed, rewatch, progress };
         for index in watcher.all_watches() {
             watcher.watch(index);
         }
@@ -96,17 +99,19 @@ impl Watcher {
         match self.inotify.watch(path, mode) {
             Ok(()) => {
                 self.rewatch.mended(index);
+                self.progress.watched(path);
                 log::info!("watching {path:?}");
                 true
             }
             Err(error) => {
                 let lack = lack_of(&error);
                 if self.rewatch.failed(index, lack, clock::monotonic()) {
+                    let why = self.explain(&error);
                     log::warn!(
-                        "cannot watch all of {path:?}: {}; it is scanned at intervals and watched as \
-                         soon as that works",
-                        self.explain(&error)
+                        "cannot watch all of {path:?}: {why}; it is scanned at intervals and watched \
+                         as soon as that works"
                     );
+                    self.progress.unwatched(path, why);
                 }
                 missed
             }
@@ -171,7 +176,11 @@ impl Watcher {
             let now = clock::monotonic();
             news = false;
             for index in self.all_watches() {
-                news |= self.rewatch.found(index, Lack::Watches, now);
+                if self.rewatch.found(index, Lack::Watches, now) {
+                    news = true;
+                    let path = &self.hints.scope.watches()[index].local_path;
+                    self.progress.unwatched(path, "no inotify watches are left".to_owned());
+                }
             }
         }
         if news {
@@ -187,6 +196,7 @@ impl Watcher {
         let _ = self.inotify.unwatch(path);
         if self.rewatch.failed(index, Lack::Folder, clock::monotonic()) {
             log::error!("not backed up: watched folder {path:?} is gone; it is looked for again");
+            self.progress.unwatched(path, "it is gone; it is looked for again".to_owned());
         }
     }
 

@@ -106,12 +106,18 @@ impl Client {
 
     /// Starts it.
     pub(crate) fn launch(&mut self) -> &Daemon {
-        let file = self.beside("client.yaml");
-        std::fs::write(&file, self.yaml()).unwrap();
+        let file = self.configure();
         let environment = self.environment.iter().map(|(name, value)| (*name, value.as_str()));
         let environment: Vec<(&str, &str)> = environment.collect();
         let arguments = [Path::new("-c"), &file];
         self.slot.insert(Daemon::start_within(&self.wrapper, CLIENT, &arguments, &environment))
+    }
+
+    /// Writes its configuration, and returns the file.
+    pub(crate) fn configure(&self) -> PathBuf {
+        let file = self.beside("client.yaml");
+        std::fs::write(&file, self.yaml()).unwrap();
+        file
     }
 
     fn yaml(&self) -> String {

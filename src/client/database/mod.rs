@@ -6,6 +6,7 @@
 //! costs repeated uploads, nothing else.
 
 mod damage;
+pub mod facts;
 mod lock;
 mod pages;
 mod schema;
@@ -26,6 +27,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 pub use state::{DayTotals, LastScan};
+
+/// The version of the schema that this program knows.
+pub const SCHEMA: usize = schema::MIGRATIONS.len();
 
 /// The client's database.
 pub struct Database {
@@ -263,6 +267,16 @@ impl Database {
                 .prepare_cached("DELETE FROM parked WHERE local_path = ?1 AND last_seen < ?2")?
                 .execute(params![local_path.as_os_str().as_bytes(), since])
                 .map(drop)
+        })
+    }
+
+    /// How many files are parked.
+    pub fn parked_count(&self) -> Result<u64, DatabaseError> {
+        self.run("read", |connection| {
+            let count: i64 = connection
+                .prepare_cached("SELECT count(*) FROM parked")?
+                .query_row([], |row| row.get(0))?;
+            Ok(count.cast_unsigned())
         })
     }
 

@@ -49,14 +49,20 @@ pub enum TrustError {
     Tls(#[from] rustls::Error),
 }
 
-/// Reads what is trusted, says so in the log, and makes the connections' TLS.
-pub fn connector(trust: &Trust) -> Result<TlsConnector, TrustError> {
+/// Reads what is trusted: the judge of what the server shows. As a text it is what that has to be.
+pub fn verifier(trust: &Trust) -> Result<Verifier, TrustError> {
     let provider = Arc::new(ring::default_provider());
-    let verifier = match trust {
+    Ok(match trust {
         Trust::System => Verifier::issued_under(Roots::of_system(), &provider)?,
         Trust::CaFile(path) => Verifier::issued_under(Roots::of_file(path)?, &provider)?,
         Trust::Pins(pins) => Verifier::pinned(pins.clone(), &provider),
-    };
+    })
+}
+
+/// Reads what is trusted, says so in the log, and makes the connections' TLS.
+pub fn connector(trust: &Trust) -> Result<TlsConnector, TrustError> {
+    let provider = Arc::new(ring::default_provider());
+    let verifier = verifier(trust)?;
     log::info!("the server's certificate has to be {verifier}");
     let mut config = ClientConfig::builder_with_details(provider, Arc::new(Clock))
         .with_protocol_versions(&[&TLS13, &TLS12])?

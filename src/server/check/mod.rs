@@ -6,6 +6,7 @@
 
 mod policy;
 
+use crate::checklist::{Checklist, Form};
 use crate::clock;
 use crate::digest::Digest;
 use crate::remote_path::RemotePrefix;
@@ -15,15 +16,11 @@ use crate::server::key::ProbeKey;
 use crate::server::store::inspect::Inspect;
 use crate::server::store::{Metadata, ObjectStore, StoreError};
 use crate::threads::StopSource;
-use std::fmt::Display;
 use std::io::{self, Read as _, Write};
 use std::path::Path;
 
 /// Size of the probe, in bytes.
 const PROBE_BYTES: usize = 1024;
-
-/// Width of the first column: the longest name and two blanks.
-const NAME_WIDTH: usize = 15;
 
 const POLICY_HEAD: &str = "\
 # These rights are enough for this bucket and prefix. The statement \"Check\" serves this command alone,
@@ -33,13 +30,13 @@ const POLICY_HEAD: &str = "\
 /// Checks what `config`, read from `file`, stands for. Prints a line for each step; `true` if none
 /// has failed. An error is one of `out`.
 pub fn run(file: &Path, config: &Config, out: &mut dyn Write) -> io::Result<bool> {
-    let mut report = Report { out, all_well: true };
+    let mut report = Checklist::new(out, Form::Lines);
     let count = config.clients.len();
     let clients = if count == 1 { "client" } else { "clients" };
-    report.ok("configuration", &format!("{}, {count} {clients}", file.display()))?;
+    report.ok("configuration", format!("{}, {count} {clients}", file.display()))?;
     certificate(config.server.tls.as_ref(), &mut report)?;
     store(config, &mut report)?;
-    let all_well = report.all_well;
+    let all_well = report.finish()?;
     if let StoreConfig::S3(s3) = &config.store {
         let policy = policy::policy(&s3.region, &s3.bucket, &config.path_prefix);
         writeln!(out, "\n{POLICY_HEAD}\n{}", policy)?;
@@ -47,28 +44,28 @@ pub fn run(file: &Path, config: &Config, out: &mut dyn Write) -> io::Result<bool
     Ok(all_well)
 }
 
-fn certificate(files: Option<&Tls>, report: &mut Report<'_>) -> io::Result<()> {
+fn certificate(files: Option<&Tls>, report: &mut Checklist<'_>) -> io::Result<()> {
     const NAME: &str = "certificate";
     let Some(files) = files else {
-        return report.line(NAME, "none: the server does not speak TLS");
+        return report.note(NAME, "none: the server does not speak TLS");
     };
     match Certificates::load(files) {
         Err(error) => report.failed(NAME, error),
         Ok(certificates) => match certificates.concern(clock::utc()) {
-            None => report.ok(NAME, &files.cert_file.display().to_string()),
-            Some(concern) => report.line(NAME, &format!("warning: {concern}")),
+            None => report.ok(NAME, files.cert_file.display()),
+            Some(concern) => report.warning(NAME, concern),
         },
     }
 }
 
-fn store(config: &Config, report: &mut Report<'_>) -> io::Result<()> {
+fn store(config: &Config, report: &mut Checklist<'_>) -> io::Result<()> {
     // Raised at once: what fails is not tried again, for somebody waits for the answer.
     let stop = StopSource::default().stop();
     let store = match super::open_store(&config.store, &stop) {
         Ok(store) => store,
         Err(error) => return report.failed("store", error),
     };
-    report.ok("store", &store.describe())?;
+    report.ok("store", store.describe())?;
     let probe = match ProbeKey::new(&config.path_prefix, fastrand::u128(..)) {
         Ok(probe) => probe,
         Err(error) => return report.failed("write", format!("path_prefix: {error}")),
@@ -80,13 +77,17 @@ fn store(config: &Config, report: &mut Report<'_>) -> io::Result<()> {
 }
 
 /// The probe's way through the store; `false` if that could not even be written.
-fn probe_steps(store: &dyn Inspect, probe: &ProbeKey, report: &mut Report<'_>) -> io::Result<bool> {
+fn probe_steps(
+    store: &dyn Inspect,
+    probe: &ProbeKey,
+    report: &mut Checklist<'_>,
+) -> io::Result<bool> {
     let mut content = [0; PROBE_BYTES];
     fastrand::fill(&mut content);
     let key = probe.as_object();
     let metadata = Metadata { sha256: Some(Digest::of(&content)), mtime: None };
     match store.put(key, &content, &metadata) {
-        Ok(()) => report.ok("write", &format!("{PROBE_BYTES} bytes at {:?}", key.as_str()))?,
+        Ok(()) => report.ok("write", format!("{PROBE_BYTES} bytes at {:?}", key.as_str()))?,
         Err(error) => {
             report.failed("write", error)?;
             return Ok(false);
@@ -157,40 +158,16 @@ fn remove(store: &dyn Inspect, probe: &ProbeKey) -> Result<(), Problem> {
     }
 }
 
-fn findings(store: &dyn Inspect, prefix: &RemotePrefix, report: &mut Report<'_>) -> io::Result<()> {
+fn findings(
+    store: &dyn Inspect,
+    prefix: &RemotePrefix,
+    report: &mut Checklist<'_>,
+) -> io::Result<()> {
     for finding in store.findings(prefix) {
         match finding.answer {
-            Ok(answer) => report.line(finding.subject, &answer)?,
-            Err(error) => report.line(finding.subject, &format!("unknown: {error}"))?,
+            Ok(answer) => report.note(finding.subject, answer)?,
+            Err(error) => report.note(finding.subject, format!("unknown: {error}"))?,
         }
     }
     Ok(())
-}
-
-/// What is printed, line by line.
-struct Report<'o> {
-    out: &'o mut dyn Write,
-    all_well: bool,
-}
-
-impl Report<'_> {
-    fn line(&mut self, name: &str, text: &str) -> io::Result<()> {
-        writeln!(self.out, "{name:NAME_WIDTH$}{text}")
-    }
-
-    fn ok(&mut self, name: &str, detail: &str) -> io::Result<()> {
-        self.line(name, &format!("ok: {detail}"))
-    }
-
-    fn failed(&mut self, name: &str, error: impl Display) -> io::Result<()> {
-        self.all_well = false;
-        self.line(name, &format!("FAILED: {error}"))
-    }
-
-    fn step(&mut self, name: &str, result: Result<(), Problem>) -> io::Result<()> {
-        match result {
-            Ok(()) => self.line(name, "ok"),
-            Err(error) => self.failed(name, error),
-        }
-    }
 }

@@ -5,6 +5,7 @@
 
 use super::head::Head;
 use crate::clock;
+use crate::shown;
 use std::net::IpAddr;
 use std::time::Instant;
 
@@ -32,20 +33,7 @@ impl Line<'_> {
             "{peer} {} {method} {target:?} {status} {:.3} s {}",
             client.unwrap_or("-"),
             (clock::monotonic() - *started).as_secs_f64(),
-            visible(note)
+            shown::visible(note)
         );
     }
-}
-
-/// `text` without what does not show: control characters, and those that turn the direction of
-/// writing. A note may repeat a path, which may have any of them.
-fn visible(text: &str) -> String {
-    let mut shown = String::with_capacity(text.len());
-    for character in text.chars() {
-        match character {
-            '"' | '\'' | '\\' => shown.push(character),
-            _ => shown.extend(character.escape_debug()),
-        }
-    }
-    shown
 }
