@@ -17,7 +17,9 @@ Needs s5cmd and openssl on the PATH, `cargo build --release`, an S3 server and a
 """
 
 import argparse
+import hashlib
 import random
+import ssl
 import sys
 import tempfile
 import time
@@ -30,7 +32,7 @@ REST_SECONDS = 3
 RUN = f"run-{random.randrange(16**8):08x}"
 
 CLIENT = """
-server: {{url: "https://localhost:{port}", api_key: {key}, ca_file: {home}/cert.pem}}
+server: {{url: "https://localhost:{port}", api_key: {key}, certificate_sha256: "{pin}"}}
 database: {{path: {home}/client.db}}
 watches: [{{local_path: {tree}, remote_prefix: ""}}]
 scan: {{upload_existing: true}}
@@ -62,6 +64,11 @@ LOADS = {
 }
 
 
+def pin(home):
+    """The SHA-256 of the certificate, which is its own issuer: no CA could vouch for it."""
+    return hashlib.sha256(ssl.PEM_cert_to_DER_cert((home / "cert.pem").read_text())).hexdigest()
+
+
 def by_s5cmd(load, chance):
     """Seconds."""
     with tempfile.TemporaryDirectory(prefix="s3up-against-") as tree:
@@ -80,8 +87,8 @@ def by_the_pair(load, concurrency, chance):
         (home / "server.yaml").write_text(SERVER.format(tls=make_certificate(home), prefix=prefix))
         log, server = start(home, "s3up-server", "server")
         port = line_with(log, server, r"listening on \S+:(\d+)")[1]
-        (home / "client.yaml").write_text(CLIENT.format(port=port, key=KEY, home=home, tree=tree, rest=REST_SECONDS,
-                                                        concurrency=concurrency))
+        (home / "client.yaml").write_text(CLIENT.format(port=port, key=KEY, pin=pin(home), home=home, tree=tree,
+                                                        rest=REST_SECONDS, concurrency=concurrency))
         if not while_it_runs:
             make(tree, chance)
         began = time.monotonic()
@@ -90,7 +97,7 @@ def by_the_pair(load, concurrency, chance):
             line_with(log, client, r"scan \(start\)")
             make(tree, chance)
             began = time.monotonic()
-        wait_for_rows(home, client, home / "client.db", count)
+        wait_for_rows(log, client, home / "client.db", count)
         seconds = time.monotonic() - began - REST_SECONDS
         processes = server, client
         figures = seconds, *map(cpu_seconds, processes), *map(most_memory, processes)

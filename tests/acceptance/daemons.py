@@ -80,13 +80,13 @@ def rows(database):
         return 0
 
 
-def wait_for_rows(home, client, database, count):
-    """Waits until so many files are written down as uploaded."""
+def wait_for_rows(log, client, database, count):
+    """Waits until so many files are written down as uploaded. A pause of uploads ends it."""
     deadline = time.monotonic() + DEADLINE_SECONDS
     while rows(database) < count:
-        if time.monotonic() > deadline or client.poll() is not None:
-            sys.exit(f"not all arrived: {rows(database)} of {count}, see {home}")
-        time.sleep(0.02)
+        if time.monotonic() > deadline or client.poll() is not None or "uploads pause" in log.read_text():
+            sys.exit(f"not all arrived, {rows(database)} of {count}:\n{log.read_text()[-2000:]}")
+        time.sleep(0.05)
 
 
 def peer_environment():

@@ -96,7 +96,7 @@ def main():
         for hand in hands:
             hand.join()
         written = time.monotonic()
-        wait_for_rows(home, client, home / "client.db", arguments.files)
+        wait_for_rows(log, client, home / "client.db", arguments.files)
         done = time.monotonic()
         lost = len(re.findall(r"scan \(the kernel lost events\)", log.read_text()))
         if not lost:
@@ -104,7 +104,7 @@ def main():
         for path in (root / "0").iterdir():
             (path / "late").write_text("late")
         late = sum(1 for _ in (root / "0").iterdir())
-        wait_for_rows(home, client, home / "client.db", arguments.files + late)
+        wait_for_rows(log, client, home / "client.db", arguments.files + late)
         costs = [(cpu_seconds(process), most_memory(process)) for process in (server, client)]
         stop(client)
         stop(server)

@@ -10,7 +10,9 @@ pub(crate) fn tool(program: &str, folder: &Path) -> Command {
     let mut command = Command::new(program);
     command.current_dir(folder);
     if program == "git" {
-        // Nothing that the user of this machine has set, and a name that none may have set.
+        // Nothing that the user of this machine has set, a name that none may have set, and nothing
+        // that goes on behind its end.
+        command.args(["-c", "maintenance.auto=false", "-c", "gc.auto=0"]);
         command.env("GIT_CONFIG_GLOBAL", "/dev/null").env("GIT_CONFIG_NOSYSTEM", "1");
         for who in ["AUTHOR", "COMMITTER"] {
             command
