@@ -324,7 +324,9 @@ mod tests {
         assert!(!transport.is_open());
         write(&mut transport, HEAD).unwrap();
         let refused = transport.maybe_await_input(seconds(30)).unwrap_err();
-        assert!(matches!(refused, ureq::Error::Io(error) if error.kind() == io::ErrorKind::BrokenPipe));
+        assert!(
+            matches!(refused, ureq::Error::Io(error) if error.kind() == io::ErrorKind::BrokenPipe)
+        );
         assert_eq!(arrived(&peer), b"");
     }
 
@@ -335,15 +337,16 @@ mod tests {
         let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         assert_eq!(connect(&[closed, open], seconds(30)).unwrap().peer_addr().unwrap(), open);
         let refused = connect(&[closed], seconds(30)).unwrap_err();
-        assert!(matches!(refused, ureq::Error::Io(error) if error.kind() == io::ErrorKind::ConnectionRefused));
+        assert!(
+            matches!(refused, ureq::Error::Io(error) if error.kind() == io::ErrorKind::ConnectionRefused)
+        );
         assert!(matches!(connect(&[], seconds(30)), Err(ureq::Error::Io(_))));
     }
 
     #[test]
     fn the_system_is_told_whole_seconds() {
         for (after, told) in [(60_000, 60_000), (59_999, 60_000), (1_001, 2_000), (300, 300)] {
-            let timeout =
-                NextTimeout { after: Duration::from_millis(after).into(), ..seconds(0) };
+            let timeout = NextTimeout { after: Duration::from_millis(after).into(), ..seconds(0) };
             assert_eq!(rounded(timeout).unwrap(), Some(Duration::from_millis(told)));
         }
         assert!(matches!(rounded(seconds(0)), Err(ureq::Error::Timeout(_))));

@@ -97,10 +97,10 @@ fn build(deadlines: &Deadlines, roots: RootCerts, proxy: Option<ureq::Proxy>) ->
         .timeout_per_write(Some(deadlines.stall))
         .timeout_send_body(Some(SEND))
         .build();
-    let connector = ()
-        .chain(ConnectProxyConnector::default())
-        .chain(TcpConnector)
-        .chain(RustlsConnector::default());
+    let connector =
+        ().chain(ConnectProxyConnector::default())
+            .chain(TcpConnector)
+            .chain(RustlsConnector::default());
     Agent::with_parts(config, connector, Names::default())
 }
 
