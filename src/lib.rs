@@ -21,5 +21,6 @@ pub mod secret;
 pub mod server;
 pub mod shown;
 pub mod sqlite;
+pub mod tcp;
 pub mod threads;
 pub mod wire;

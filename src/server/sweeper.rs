@@ -64,10 +64,11 @@ impl Reports {
         let mut lines: Vec<_> = failures
             .map(|error| (Level::Warn, format!("{error}; the next sweep tries again")))
             .collect();
-        if swept.removed > 0 {
-            let line = format!("{} abandoned uploads were removed", swept.removed);
-            lines.push((Level::Info, line));
-        }
+        lines.extend(match swept.removed {
+            0 => None,
+            1 => Some((Level::Info, "one abandoned upload was removed".to_owned())),
+            removed => Some((Level::Info, format!("{removed} abandoned uploads were removed"))),
+        });
         lines
     }
 }
@@ -97,10 +98,11 @@ mod tests {
     fn a_sweep_that_found_nothing_says_nothing_and_one_that_did_one_line() {
         let mut reports = Reports::default();
         check(&mut reports, Ok(Swept::default()), &[]);
-        for removed in [1, 7] {
-            let line = format!("{removed} abandoned uploads were removed");
+        for (removed, line) in
+            [(1, "one abandoned upload was removed"), (7, "7 abandoned uploads were removed")]
+        {
             let swept = Swept { removed, failures: vec![] };
-            check(&mut reports, Ok(swept), &[(Level::Info, &line)]);
+            check(&mut reports, Ok(swept), &[(Level::Info, line)]);
         }
     }
 

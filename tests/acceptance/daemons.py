@@ -39,6 +39,7 @@ def make_certificate(home):
     """A certificate for localhost, and its key. Returns the value of `server.tls`."""
     subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
                     "-days", "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost",
+                    "-addext", "basicConstraints=critical,CA:FALSE",
                     "-keyout", home / "key.pem", "-out", home / "cert.pem"], check=True, stderr=subprocess.DEVNULL)
     return f"{{enabled: true, cert_file: {home}/cert.pem, key_file: {home}/key.pem}}"
 

@@ -12,6 +12,7 @@ use crate::limits::http::{CONTINUE, IDLE};
 use crate::limits::s3::SEND;
 use crate::names::Names;
 use crate::server::store::{StoreError, StoreErrorKind};
+use crate::tcp::TcpConnector;
 use rustls::CertificateError;
 use rustls::crypto::ring;
 use std::io;
@@ -19,7 +20,7 @@ use std::path::Path;
 use std::sync::Arc;
 use ureq::Agent;
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
-use ureq::unversioned::transport::DefaultConnector;
+use ureq::unversioned::transport::{ConnectProxyConnector, Connector as _, RustlsConnector};
 use url::Url;
 
 const HINT_AUTHORITY: &str = "no CA that is trusted here has issued the store's certificate: name a \
@@ -96,7 +97,11 @@ fn build(deadlines: &Deadlines, roots: RootCerts, proxy: Option<ureq::Proxy>) ->
         .timeout_per_write(Some(deadlines.stall))
         .timeout_send_body(Some(SEND))
         .build();
-    Agent::with_parts(config, DefaultConnector::default(), Names::default())
+    let connector =
+        ().chain(ConnectProxyConnector::default())
+            .chain(TcpConnector)
+            .chain(RustlsConnector::default());
+    Agent::with_parts(config, connector, Names::default())
 }
 
 /// The certificates of the file that `s3.ca_file` names, and no others.
