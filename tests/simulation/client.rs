@@ -5,17 +5,20 @@
 //! the walk; and inotify, whose watches are set when the watcher hears of a folder and not before.
 
 use super::disk::{self, Hint, Node};
+use super::history::Settings;
 use super::server::SimulatedRemote;
 use super::world::World;
 use s3up::client::config::{Stability, Upload, Watch};
+use s3up::client::denied::Denied;
 use s3up::client::disk::{Disk, OpenFile};
+use s3up::client::filter::{Filter, Pattern, Patterns};
 use s3up::client::fingerprint::Fingerprint;
 use s3up::client::hints::{Batch, Hints};
 use s3up::client::parking;
 use s3up::client::plan::{self, Need};
 use s3up::client::queue::{Popped, Pushed, SharedQueue, Task};
 use s3up::client::scanner::ScanRequest;
-use s3up::client::scope::Scope;
+use s3up::client::scope::{Place, Scope};
 use s3up::client::stability::Sighting;
 use s3up::client::uploader::Uploader;
 use s3up::clock::Clock;
@@ -115,12 +118,18 @@ impl Clock for SimulatedClock {
     }
 }
 
-/// What is backed up: `a` with all that is in it, and the files of `b` alone.
-pub(super) fn scope() -> Scope {
+/// What is backed up: `a` with what is in it, if no pattern leaves it out, and the files of `b` alone.
+pub(super) fn scope(settings: &Settings) -> Scope {
+    let patterns = |texts: &[&str]| {
+        let texts = texts.iter().map(|text| Pattern::parse(text).unwrap());
+        Patterns::new(texts.collect()).unwrap()
+    };
     let watch = |name: &str, prefix: &str, recursive| Watch {
         local_path: World::root().join(name),
         remote_prefix: RemotePrefix::parse(prefix).unwrap(),
         recursive,
+        filter: Filter { exclude: patterns(&["*.tmp", "skip/"]), include: patterns(&[]) },
+        max_file_size: Some(settings.own_limit).filter(|limit| *limit > 0),
     };
     Scope::new(vec![watch("a", "", true), watch("b", "second/", false)], Path::new("/client.db"))
 }
@@ -139,7 +148,8 @@ struct Scan {
 /// The client; see the module's head.
 pub(super) struct Client {
     uploader: Uploader<SimulatedDisk, SimulatedRemote, SimulatedClock>,
-    hints: Hints<SimulatedDisk, SimulatedClock>,
+    hints: RefCell<Hints<SimulatedDisk, SimulatedClock>>,
+    debounce: Duration,
     queue: Arc<SharedQueue>,
     baselines: Vec<Option<i64>>,
     stop: RefCell<StopSource>,
@@ -164,7 +174,8 @@ impl Client {
         let everything = settings.upload_existing == 1;
         let step = i64::try_from(FILE_CLOCK_STEP.as_nanos()).unwrap();
         let first = (!everything).then(|| world.unix_ns() - step);
-        let baselines = scope()
+        let baselines = world
+            .scope
             .watches()
             .iter()
             .map(|watch| {
@@ -172,22 +183,24 @@ impl Client {
                 kept.filter(|_| !everything)
             })
             .collect();
-        for watch in scope().watches() {
+        for watch in world.scope.watches() {
             world.watch(&watch.local_path, watch.recursive);
         }
         world.unheard.set(false);
         let stop = StopSource::default();
         Rc::new(Self {
-            hints: Hints {
-                scope: scope(),
+            debounce,
+            hints: RefCell::new(Hints {
+                scope: world.scope.clone(),
+                denied: Denied::default(),
                 database: Arc::clone(&world.database),
                 queue: Arc::clone(&queue),
                 debounce,
                 disk: disk.clone(),
                 clock: clock.clone(),
-            },
+            }),
             uploader: Uploader {
-                scope: scope(),
+                scope: world.scope.clone(),
                 database: Arc::clone(&world.database),
                 queue: Arc::clone(&queue),
                 disk,
@@ -196,12 +209,15 @@ impl Client {
                 stability: Stability {
                     debounce,
                     max_attempts: u32::try_from(settings.max_attempts).unwrap(),
+                    max_wait: Duration::from_secs(settings.max_wait_seconds),
                 },
                 upload: Upload {
                     retry_attempts: u32::try_from(settings.retry_attempts).unwrap(),
                     retry_delay: Duration::from_secs(settings.retry_seconds),
                     concurrency: usize::try_from(settings.workers).unwrap(),
+                    bandwidth: None,
                 },
+                bucket: None,
                 stop: stop.stop(),
                 outage: Mutex::default(),
             },
@@ -267,20 +283,19 @@ impl Client {
             };
         }
         // By then the watches are set.
-        let deep = |path: &Path| self.hints.scope.watch_of(path).is_some_and(|w| w.recursive);
         for path in batch.folders.iter().chain(&batch.moved_in) {
-            if deep(path) && world.is_folder(path) {
+            if world.lies_in_recursive_watch(path) && world.is_folder(path) {
                 world.watch(path, true);
             }
         }
         if batch.rescan.is_some() {
-            for watch in self.hints.scope.watches() {
+            for watch in world.scope.watches() {
                 world.watch(&watch.local_path, watch.recursive);
             }
         }
         world.kernel.borrow_mut().told = told;
         self.hearing.set(true);
-        let requests = self.hints.take(batch);
+        let requests = self.hints.borrow_mut().take(batch);
         self.hearing.set(false);
         self.requests.borrow_mut().extend(requests);
         self.work_due.set(Some(Duration::ZERO));
@@ -382,14 +397,13 @@ impl Client {
         };
         world.note(|| format!("scan: {request:?}"));
         self.next_scan.set(None);
-        let watches = self.hints.scope.watches();
+        let watches = world.scope.watches();
         let mut rest: Vec<PathBuf> = match &request {
             ScanRequest::Everything { .. } => {
                 watches.iter().map(|watch| watch.local_path.clone()).collect()
             }
             ScanRequest::Folder(path) => {
-                let deep = self.hints.scope.watch_of(path).is_some_and(|watch| watch.recursive);
-                deep.then(|| path.clone()).into_iter().collect()
+                world.scope.enters(path).then(|| path.clone()).into_iter().collect()
             }
         };
         rest.reverse();
@@ -411,14 +425,9 @@ impl Client {
         world.quick_call();
         let node = world.disk.borrow().node(path).cloned();
         match node {
-            Some(Node::Folder) => {
-                let watch =
-                    self.hints.scope.watches().iter().find(|w| path.starts_with(&w.local_path));
-                let watch = watch.unwrap();
-                if watch.recursive || path == watch.local_path {
-                    let listed = world.disk.borrow().list(path);
-                    scan.rest.extend(listed.into_iter().rev().map(|(path, _)| path));
-                }
+            Some(Node::Folder) if world.scope.enters(path) => {
+                let listed = world.disk.borrow().list(path);
+                scan.rest.extend(listed.into_iter().rev().map(|(path, _)| path));
             }
             Some(Node::File(file)) => {
                 let at = world.monotonic();
@@ -426,7 +435,7 @@ impl Client {
                 world.quick_call();
                 self.consider(world, scan, path, fingerprint, at);
             }
-            Some(Node::Other) | None => {}
+            Some(Node::Folder | Node::Other) | None => {}
         }
     }
 
@@ -439,19 +448,23 @@ impl Client {
         at: Instant,
     ) {
         scan.parked.remove(path);
-        let Some(remote_path) = self.hints.scope.remote_path(path) else { return };
-        let watch = self.hints.scope.index_of(path).unwrap();
-        let baseline = match scan.request {
-            ScanRequest::Everything { .. } => self.baselines[watch],
-            ScanRequest::Folder(_) => None,
+        let place = world.scope.place(path);
+        if matches!(place, Place::Outside | Place::Excluded) {
+            return;
+        }
+        let baseline = match (&scan.request, world.scope.watches()) {
+            (ScanRequest::Folder(_), _) => None,
+            (_, [first, ..]) if path.starts_with(&first.local_path) => self.baselines[0],
+            _ => self.baselines[1],
         };
         let record = world.database.record(path).unwrap();
         if record.is_none() && !plan::is_new(baseline, &fingerprint) {
             return;
         }
-        let remote_path = match remote_path {
-            Ok(remote_path) => remote_path,
-            Err(error) => {
+        let (watch, remote_path) = match place {
+            Place::File { index, remote_path, .. } => (index, remote_path),
+            Place::Outside | Place::Excluded => return,
+            Place::Unnameable(error) => {
                 let now = world.unix_ns().div_euclid(1_000_000_000);
                 parking::park_unnameable(&world.database, path, error, now).unwrap();
                 return;
@@ -461,7 +474,7 @@ impl Client {
             return;
         }
         let task = Task::new(path, watch, Some(Sighting { fingerprint, at }), at);
-        self.offer(scan, task, at + self.hints.debounce);
+        self.offer(scan, task, at + self.debounce);
     }
 
     fn offer(&self, scan: &mut Scan, task: Task, due: Instant) {

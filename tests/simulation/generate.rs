@@ -22,12 +22,15 @@ const FILES: &[&str] = &[
     "b/x",
     "b/y",
     "b/sub/x",
+    "a/x.tmp",
+    "a/d/skip/x",
     "out/x",
     "out/d/x",
 ];
 
-const FOLDERS: &[&str] =
-    &["a/d", "a/d", "a/d/e", "a/d-", "a/z", "a/new", "a/new/d", "b/sub", "out/d", "out/z"];
+const FOLDERS: &[&str] = &[
+    "a/d", "a/d", "a/d/e", "a/d-", "a/z", "a/new", "a/new/d", "a/d/skip", "b/sub", "out/d", "out/z",
+];
 
 fn place(rng: &mut Rng, among: &[&str]) -> Place {
     Place::new(rng.choice(among).unwrap())
@@ -73,6 +76,7 @@ fn settings(rng: &mut Rng) -> Settings {
         chance: rng.u64(..),
         debounce_ms: one(rng, &[100, 1000, 3000]),
         max_attempts: one(rng, &[2, 4, 10]),
+        max_wait_seconds: one(rng, &[3, 30, 300]),
         retry_attempts: one(rng, &[0, 1, 3]),
         retry_seconds: one(rng, &[1, 5]),
         workers: one(rng, &[1, 2, 2, 4]),
@@ -80,6 +84,7 @@ fn settings(rng: &mut Rng) -> Settings {
         upload_existing: one(rng, &[0, 1, 1]),
         room: one(rng, &[1, 2, 8, 1000, 1000, 1000]),
         limit: one(rng, &[100, 1000]),
+        own_limit: one(rng, &[0, 0, 50, 500]),
         latency_ms: one(rng, &[0, 1, 20]),
         call_us: one(rng, &[1, 20, 2000]),
         mix: one(rng, &[0, 32, 128]),

@@ -194,6 +194,8 @@ settings! {
     debounce_ms = 3000;
     /// `stability.max_attempts`.
     max_attempts = 10;
+    /// `stability.max_wait_seconds`.
+    max_wait_seconds = 300;
     /// `upload.retry_attempts`.
     retry_attempts = 3;
     /// `upload.retry_delay_seconds`.
@@ -208,6 +210,8 @@ settings! {
     room = 1000;
     /// The server's limit for a file, in bytes.
     limit = 1000;
+    /// `watches[].max_file_size_mb`, in bytes; 0 is none.
+    own_limit = 0;
     /// How long a hint is on its way, in ms.
     latency_ms = 1;
     /// How long each call of the client to its disk and its clock takes, in us.

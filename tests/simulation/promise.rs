@@ -1,8 +1,8 @@
 //! What has to hold: after each turn of a worker, when all hints are dealt with, and at rest.
 
-use super::client::scope;
 use super::history::History;
 use super::world::World;
+use s3up::client::scope::Place;
 use s3up::digest::Digest;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -82,15 +82,21 @@ impl World {
     }
 
     fn fate(&self, path: &Path) -> Option<Fate> {
-        let remote = scope().remote_path(path)?;
+        let place = self.scope.place(path);
+        if matches!(place, Place::Outside | Place::Excluded) {
+            return None;
+        }
         let disk = self.disk.borrow();
         let inode = disk.file(path)?.borrow();
         let known = self.database.record(path).unwrap().is_some();
         if !(inode.new || known || self.settings.upload_existing == 1) {
             return Some(Fate::Old);
         }
-        Some(if remote.is_err() {
+        Some(if matches!(place, Place::Unnameable(_)) {
             Fate::Told("its name cannot be stored")
+        } else if self.settings.own_limit > 0 && inode.bytes.len() as u64 > self.settings.own_limit
+        {
+            Fate::Told("it is larger than")
         } else if !inode.readable {
             Fate::Told("cannot open it")
         } else if inode.bytes.len() as u64 > self.settings.limit {
@@ -127,8 +133,11 @@ impl World {
         if server.stored.get(&row.remote_path) != Some(&file.bytes) {
             return Err(format!("{shown} has a row, and other bytes are stored"));
         }
-        let expected = scope().remote_path(path).and_then(Result::ok);
-        if expected.map(|expected| expected.to_string()) != Some(row.remote_path) {
+        let place = self.scope.place(path);
+        let Place::File { remote_path, .. } = place else {
+            return Err(format!("{shown} is none of its business and has a row"));
+        };
+        if remote_path.as_str() != row.remote_path {
             return Err(format!("{shown} has a row for another remote path"));
         }
         Ok(true)
@@ -147,7 +156,6 @@ impl World {
             let reason = parked.get(path);
             let when = if soon { "after all hints" } else { "after a scan" };
             match self.fate(path) {
-                None if stored => return Err(format!("{shown} was none of its business")),
                 None | Some(Fate::Old) => {}
                 Some(Fate::Stored) if stored && (soon || reason.is_none()) => {}
                 Some(Fate::Stored) if soon && reason.is_some() => {}
@@ -165,7 +173,10 @@ impl World {
             }
         }
         let server = self.server.borrow();
-        let secret = server.stored.keys().find(|key| key.contains("out") || key.contains("sub"));
+        let secret = server
+            .stored
+            .keys()
+            .find(|key| ["out", "sub", "skip", "tmp"].iter().any(|odd| key.contains(odd)));
         secret.map_or(Ok(()), |key| Err(format!("{key} should never have been stored")))
     }
 

@@ -1,16 +1,16 @@
 //! A server in memory, which fails as it is told to.
 
-use super::history::{Place, Trouble};
+use super::history::Trouble;
 use super::world::World;
 use s3up::client::form::Fields;
 use s3up::client::remote::{Failure, Remote};
 use s3up::digest::Digest;
 use s3up::limits::UPLOAD_GRACE;
+use s3up::remote_path::RemotePath;
 use s3up::threads::Ending;
-use s3up::wire::{ErrorCode, Uploaded};
+use s3up::wire::{ErrorCode, Existence, Uploaded};
 use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::io::{self, Read};
-use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -29,7 +29,7 @@ pub(super) struct Server {
     /// How many were too large.
     pub(super) refused: u64,
     troubles: VecDeque<(Trouble, u64)>,
-    poison: BTreeMap<String, (PathBuf, u64)>,
+    poison: BTreeMap<String, u64>,
     /// How long it takes to send a piece.
     pub(super) pace: Duration,
 }
@@ -53,10 +53,8 @@ impl Server {
         self.troubles.push_back((trouble, times));
     }
 
-    pub(super) fn poison(&mut self, place: &Place, times: u64) {
-        if let Some(Ok(remote)) = super::client::scope().remote_path(&place.0) {
-            self.poison.insert(remote.to_string(), (place.0.clone(), times));
-        }
+    pub(super) fn poison(&mut self, path: &str, times: u64) {
+        self.poison.insert(path.to_owned(), times);
     }
 
     pub(super) fn calm_down(&mut self) {
@@ -67,7 +65,7 @@ impl Server {
     fn trouble(&mut self, path: &str) -> Option<Trouble> {
         self.begun += 1;
         let mut trouble = None;
-        if let Some((_, times)) = self.poison.get_mut(path).filter(|(_, times)| *times > 0) {
+        if let Some(times) = self.poison.get_mut(path).filter(|times| **times > 0) {
             *times -= 1;
             trouble = Some(Trouble::Busy(0));
         } else if let Some((next, times)) = self.troubles.front_mut() {
@@ -145,6 +143,18 @@ impl Remote for SimulatedRemote {
             s3_key: format!("client/{}", fields.path),
             size: fields.size,
             sha256: digest,
+        })
+    }
+
+    fn existence(&self, path: &RemotePath) -> Result<Existence, Failure> {
+        self.0.quick_call();
+        let server = self.0.server.borrow();
+        let stored = server.stored.get(path.as_str());
+        Ok(Existence {
+            exists: stored.is_some(),
+            size: stored.map(|bytes| bytes.len() as u64),
+            sha256: stored.map(|bytes| Digest::of(bytes)),
+            mtime: None,
         })
     }
 }

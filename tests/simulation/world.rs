@@ -8,11 +8,12 @@
 //!
 //! A crash unwinds whatever of the client is running, as far as here. No code of the client sees it.
 
-use super::client::Client;
+use super::client::{self, Client};
 use super::disk::{FileSystem, Hint, Node};
 use super::history::{Action, History, ROOT, Settings, Step, When};
 use super::server::Server;
 use s3up::client::database::Database;
+use s3up::client::scope::{Place, Scope};
 use s3up::clock;
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -79,6 +80,7 @@ enum Turn {
 /// The machine; see the module's head.
 pub(super) struct World {
     pub(super) settings: Settings,
+    pub(super) scope: Scope,
     begin: Instant,
     now: Cell<Duration>,
     set_ms: Cell<i64>,
@@ -113,6 +115,7 @@ impl World {
         fastrand::seed(settings.chance);
         let script = Script { steps: history.steps.iter().cloned().collect(), ..Script::default() };
         let world = Self {
+            scope: client::scope(&settings),
             begin: clock::monotonic(),
             now: Cell::default(),
             set_ms: Cell::default(),
@@ -124,7 +127,7 @@ impl World {
             server: RefCell::new(Server::new(settings.limit)),
             script: RefCell::new(script),
             chance: RefCell::new(fastrand::Rng::with_seed(settings.chance)),
-            database: Arc::new(Database::open(Path::new(":memory:")).unwrap()),
+            database: Arc::new(Database::in_memory().unwrap()),
             client: RefCell::default(),
             restart: Cell::default(),
             unheard: Cell::default(),
@@ -379,7 +382,9 @@ impl World {
             Action::Hint(place) => self.tell([Hint::Changed(place.0.clone())]),
             Action::Fail(trouble, times) => self.server.borrow_mut().fail(*trouble, *times),
             Action::Poison(place, times) => {
-                self.server.borrow_mut().poison(place, *times);
+                if let Place::File { remote_path, .. } = self.scope.place(&place.0) {
+                    self.server.borrow_mut().poison(remote_path.as_str(), *times);
+                }
             }
             Action::Pace(us) => self.server.borrow_mut().pace = Duration::from_micros(*us),
             Action::Crash => self.crash(),
@@ -488,6 +493,12 @@ impl World {
     /// Whether a folder stands at `path`.
     pub(super) fn is_folder(&self, path: &Path) -> bool {
         matches!(self.disk.borrow().node(path), Some(Node::Folder))
+    }
+
+    /// Whether what is in the folders below `path` is backed up, and so watched.
+    pub(super) fn lies_in_recursive_watch(&self, path: &Path) -> bool {
+        let mut watches = self.scope.watches().iter();
+        watches.any(|watch| watch.recursive && path.starts_with(&watch.local_path))
     }
 
     /// The folder of all paths.
