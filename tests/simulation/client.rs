@@ -67,7 +67,7 @@ impl Disk for SimulatedDisk {
         }
         self.0.quick_call();
         let fingerprint = file.borrow().fingerprint();
-        *self.0.opens.borrow_mut().entry(path.to_owned()).or_default() += 1;
+        self.0.opened(path);
         Ok(Some((SimulatedFile { world: Rc::clone(&self.0), file, position: 0 }, fingerprint)))
     }
 }

@@ -315,10 +315,8 @@ impl FileSystem {
     fn unname(&mut self, path: &Path) {
         if let Some(Node::File(file)) = self.nodes.remove(path) {
             file.borrow_mut().names -= 1;
-            if file.borrow().names > 0 {
-                self.stamp_inode(&file);
-                self.silent = true;
-            }
+            self.stamp_inode(&file);
+            self.silent |= file.borrow().names > 0;
         }
     }
 

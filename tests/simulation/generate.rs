@@ -50,6 +50,7 @@ pub(super) fn history(seed: u64) -> History {
         history.steps.push(Step { when: after(&mut rng), action });
     }
     history.steps.push(Step { when: after(&mut rng), action: Action::Start });
+    let hot = Hot::draw(&mut rng);
     let mut mood = Mood::draw(&mut rng);
     let count = rng.usize(2..50);
     while history.steps.len() < count {
@@ -57,7 +58,7 @@ pub(super) fn history(seed: u64) -> History {
             mood = Mood::draw(&mut rng);
         }
         let when = when(&mut rng, mood);
-        let action = action(&mut rng, mood, &history.settings);
+        let action = action(&mut rng, mood, hot, &history.settings);
         let down = matches!(action, Action::Crash | Action::Stop);
         history.steps.push(Step { when, action });
         if down {
@@ -119,14 +120,61 @@ fn after(rng: &mut Rng) -> When {
 
 fn when(rng: &mut Rng, mood: Mood) -> When {
     if rng.u8(..16) < mood.close {
-        When::Call(rng.u64(..24))
+        match rng.u8(..3) {
+            0 => When::Call(rng.u64(..24)),
+            1 => When::Call(rng.u64(..4)),
+            _ => When::Open(rng.u64(..12)),
+        }
     } else {
         When::After(Duration::from_millis(rng.u64(..mood.pause)))
     }
 }
 
-fn action(rng: &mut Rng, mood: Mood, settings: &Settings) -> Action {
-    if rng.u8(..16) < mood.wrong { wrong(rng, settings) } else { change(rng) }
+fn action(rng: &mut Rng, mood: Mood, hot: Hot, settings: &Settings) -> Action {
+    if rng.u8(..16) < mood.wrong {
+        wrong(rng, settings)
+    } else if rng.u8(..16) < hot.often {
+        hot.change(rng)
+    } else {
+        change(rng)
+    }
+}
+
+/// A file that most of a history is about, and where it goes and comes from.
+#[derive(Clone, Copy)]
+struct Hot {
+    /// How often, of 16.
+    often: u8,
+    file: &'static str,
+    away: &'static str,
+}
+
+impl Hot {
+    fn draw(rng: &mut Rng) -> Self {
+        let (file, away) = one(rng, &[("a/d/x", "out/d/x"), ("a/x", "a/y"), ("a/d/x", "a/z/x")]);
+        Self { often: one(rng, &[0, 8, 15]), file, away }
+    }
+
+    fn change(self, rng: &mut Rng) -> Action {
+        let (file, away) = (Place::new(self.file), Place::new(self.away));
+        let folder = |path: &str| {
+            let above = path.strip_suffix("/x").filter(|above| *above != "a");
+            Place::new(above.unwrap_or(path))
+        };
+        match rng.u8(..16) {
+            0..3 => Action::Write(file, rng.usize(10..30)),
+            3 => Action::Append(file, rng.usize(1..40)),
+            4..7 => Action::Patch(file),
+            7 => Action::PatchBack(file),
+            8 => Action::Utime(file, one(rng, &[0, -1, -100, -3_600_000])),
+            9 => Action::Replace(file, rng.usize(10..30)),
+            10 => Action::Rename(file, away),
+            11..13 => Action::Rename(away, file),
+            13 => Action::Rename(folder(self.file), folder(self.away)),
+            14 => Action::Rename(folder(self.away), folder(self.file)),
+            _ => Action::Grow(file, 1, rng.u64(2..20), one(rng, &[1, 3, 100, 1000])),
+        }
+    }
 }
 
 fn size(rng: &mut Rng) -> usize {

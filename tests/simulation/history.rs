@@ -2,8 +2,8 @@
 //!
 //! A history is a file of lines: settings, then steps. A step says when it comes and what it does:
 //! `+250ms write a/x 30` is 250 ms after the step before it, `@3 crash` is at the third call, after the
-//! step before it, that the client makes to its disk, its clock or its server. So a step can fall
-//! between any two looks of the client. Paths lie below `/w`; `%` and two digits stand for a byte.
+//! step before it, that the client makes to its disk, its clock or its server, and `!3 crash` at the third
+//! call after it has opened a file. So a step can fall between any two looks of the client. Paths lie below `/w`; `%` and two digits stand for a byte.
 
 use std::ffi::OsStr;
 use std::fmt::{self, Display, Write as _};
@@ -139,6 +139,8 @@ pub(super) enum When {
     After(Duration),
     /// At this call of the client after the step before it, or as soon as the client rests.
     Call(u64),
+    /// The same, counted from the next opening of a file on.
+    Open(u64),
 }
 
 /// Something that happens, and when.
@@ -346,6 +348,7 @@ impl Display for Step {
         match self.when {
             When::After(time) => write!(f, "+{}ms {}", time.as_millis(), self.action),
             When::Call(number) => write!(f, "@{number} {}", self.action),
+            When::Open(number) => write!(f, "!{number} {}", self.action),
         }
     }
 }
@@ -357,9 +360,11 @@ impl FromStr for Step {
         let (when, action) = text.split_once(' ').ok_or("a step has a time and an action")?;
         let when = if let Some(number) = when.strip_prefix('@') {
             When::Call(parse(number)?)
+        } else if let Some(number) = when.strip_prefix('!') {
+            When::Open(parse(number)?)
         } else {
             let time = when.strip_prefix('+').and_then(|time| time.strip_suffix("ms"));
-            When::After(Duration::from_millis(parse(time.ok_or("+<ms>ms or @<call>")?)?))
+            When::After(Duration::from_millis(parse(time.ok_or("+<ms>ms, @<call> or !<call>")?)?))
         };
         Ok(Self { when, action: action.parse()? })
     }

@@ -64,6 +64,8 @@ struct Script {
     steps: VecDeque<Step>,
     /// When the step before was taken, and at which call.
     before: (Duration, u64),
+    /// The call at which a file was opened first since then.
+    opened: Option<u64>,
     growths: Vec<Growth>,
 }
 
@@ -195,6 +197,12 @@ impl World {
         }
     }
 
+    /// The client has opened a file.
+    pub(super) fn opened(&self, path: &Path) {
+        *self.opens.borrow_mut().entry(path.to_owned()).or_default() += 1;
+        self.script.borrow_mut().opened.get_or_insert(self.calls.get());
+    }
+
     /// A call that takes as long as one to disk or clock.
     pub(super) fn quick_call(self: &Rc<Self>) {
         self.call(Duration::from_micros(self.settings.call_us));
@@ -288,6 +296,9 @@ impl World {
         script.steps.front().is_some_and(|step| match step.when {
             When::After(time) => moment + time <= self.now(),
             When::Call(number) => call + number <= self.calls.get(),
+            When::Open(number) => {
+                script.opened.is_some_and(|opened| opened + number <= self.calls.get())
+            }
         })
     }
 
@@ -304,7 +315,7 @@ impl World {
         let script = self.script.borrow();
         match script.steps.front().map(|step| step.when) {
             Some(When::After(time)) => next.push(script.before.0 + time),
-            Some(When::Call(_)) if next.is_empty() => {
+            Some(When::Call(_) | When::Open(_)) if next.is_empty() => {
                 drop(script);
                 if let Some(step) = self.script.borrow_mut().steps.front_mut() {
                     step.when = When::After(Duration::ZERO);
@@ -327,6 +338,7 @@ impl World {
         let step = {
             let mut script = self.script.borrow_mut();
             script.before = (self.now(), self.calls.get());
+            script.opened = None;
             script.steps.pop_front()
         };
         if let Some(step) = step {
