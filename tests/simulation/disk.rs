@@ -6,8 +6,9 @@
 
 use super::history::{Action, Place};
 use s3up::client::fingerprint::Fingerprint;
+use s3up::digest::Digest;
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::ops::Bound;
 use std::path::{Path, PathBuf};
 use std::rc::{Rc, Weak};
@@ -76,6 +77,8 @@ pub(super) struct FileSystem {
     pub(super) used: bool,
     /// A change was made that no hint tells of: a file with two names changed.
     pub(super) silent: bool,
+    /// What was in a file, ever, for each look it had.
+    states: HashSet<(Fingerprint, Digest)>,
     /// How many times a file changed, or its name.
     pub(super) changes: u64,
 }
@@ -97,6 +100,11 @@ impl FileSystem {
             Some(Node::File(file)) => Some(file),
             _ => None,
         }
+    }
+
+    /// Whether a file ever looked like this and had such bytes.
+    pub(super) fn was(&self, look: &Fingerprint, digest: Digest) -> bool {
+        self.states.contains(&(*look, digest))
     }
 
     /// Every file, in the order of paths.
@@ -230,6 +238,7 @@ impl FileSystem {
         inode.ctime_ns = self.stamp();
         inode.new |= self.used;
         self.changes += 1;
+        self.states.insert((inode.fingerprint(), Digest::of(&inode.bytes)));
     }
 
     fn inode(&mut self) -> File {

@@ -77,7 +77,7 @@ impl World {
             }
             rests || world.now() > until
         };
-        self.run(&idle)?;
+        self.run(idle)?;
         if client.is_idle() { Ok(()) } else { Err("it does not come to rest".to_owned()) }
     }
 
@@ -123,6 +123,10 @@ impl World {
             return Err(format!("{shown} has a row without an acknowledgement"));
         }
         let disk = self.disk.borrow();
+        // A size of -1 says that other bytes were sent since.
+        if row.fingerprint.size != u64::MAX && !disk.was(&row.fingerprint, row.sha256) {
+            return Err(format!("{shown} has a row of bytes that it never had as it looked then"));
+        }
         let Some(file) = disk.file(path).map(|file| file.borrow()) else { return Ok(false) };
         if file.fingerprint() != row.fingerprint {
             return Ok(false);
