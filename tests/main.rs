@@ -59,6 +59,7 @@ mod s3_programs;
 mod s3_proxy;
 mod s3_tls;
 mod server_reload;
+mod simulation;
 mod store_contract;
 mod store_directory;
 mod store_s3;

@@ -347,6 +347,11 @@ impl SharedQueue {
         self.change(&mut self.lock(), |queue| queue.push(task, due))
     }
 
+    /// See [`Queue::push_scanned`]; does not wait.
+    pub fn push_scanned(&self, task: Task, due: Instant) -> Pushed {
+        self.change(&mut self.lock(), |queue| queue.push_scanned(task, due))
+    }
+
     /// Takes a path in, waiting for room if need be. A queue that is full is also released, so that
     /// a first scan of any size can end. `false` if the queue was closed meanwhile.
     pub fn push_waiting(&self, task: &Task, due: Instant) -> bool {

@@ -154,6 +154,10 @@ impl<D: Disk, R: Remote, C: Clock> Uploader<D, R, C> {
                 Err(failure) => return self.refused(task, &failure),
             }
         }
+        if record.is_some() {
+            // Whether it arrives may never be known, and what was there before may come back.
+            self.database.sending(&path)?;
+        }
         self.send(task, file, &opened, &remote_path)
     }
 

@@ -146,6 +146,19 @@ impl Database {
         })
     }
 
+    /// Notes that other bytes are about to be sent under a file's name. From now on until it is
+    /// [`uploaded`](Self::uploaded), nobody knows what is stored there, so that even a file that comes
+    /// back as it was has to be sent again. The row stays: it is known that the file is wanted.
+    pub fn sending(&self, local_path: &Path) -> Result<(), DatabaseError> {
+        self.run("write", |connection| {
+            // A size that no file has.
+            connection
+                .prepare_cached("UPDATE files SET file_size = -1 WHERE local_path = ?1")?
+                .execute([local_path.to_str()])
+                .map(drop)
+        })
+    }
+
     /// Notes that a file was uploaded; it is parked no longer. `now` is Unix seconds.
     pub fn uploaded(
         &self,

@@ -1,6 +1,7 @@
 //! What the database keeps, and gives back.
 
 use super::*;
+use crate::client::plan::Need;
 
 /// 2026-11-28 and the day after, at noon, Unix seconds.
 pub(super) const DAY_1: i64 = 1_795_867_200;
@@ -32,6 +33,28 @@ fn a_record_comes_back_as_it_went_in_and_the_last_one_counts() {
     let touched = Fingerprint { ctime_ns: 5, inode: 6, ..record(7).fingerprint };
     database.unchanged(path, &touched).unwrap();
     assert_eq!(database.record(path).unwrap().unwrap().fingerprint, touched);
+}
+
+#[test]
+fn once_other_bytes_are_on_their_way_a_file_that_comes_back_is_not_taken_for_stored() {
+    let (_folder, database) = database();
+    let path = Path::new("/a");
+    let (before, remote_path) = (record(7), record(7).remote_path);
+    let need = |now| {
+        let row = database.record(path).unwrap();
+        plan::need(Some(&row.expect("it is still wanted")), &remote_path, now)
+    };
+    database.uploaded(path, &before, 1).unwrap();
+    let moved_back = Fingerprint { ctime_ns: 5, ..before.fingerprint };
+    assert_eq!(need(&before.fingerprint), Need::Nothing);
+    assert_eq!(need(&moved_back), Need::Compare(before.sha256));
+
+    database.sending(path).unwrap();
+    assert_eq!([&before.fingerprint, &moved_back].map(need), [Need::Upload; 2]);
+    database.unchanged(path, &moved_back).unwrap();
+    assert_eq!(need(&moved_back), Need::Upload);
+    database.uploaded(path, &before, 2).unwrap();
+    assert_eq!(need(&before.fingerprint), Need::Nothing);
 }
 
 #[test]

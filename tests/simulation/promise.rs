@@ -1,0 +1,229 @@
+//! What has to hold: after each turn of a worker, when all hints are dealt with, and at rest.
+
+use super::history::History;
+use super::world::World;
+use s3up::client::scope::Place;
+use s3up::digest::Digest;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::time::Duration;
+
+/// What is known of a history that kept the promise.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Tally {
+    /// How many uploads were begun.
+    pub(super) uploads: u64,
+    /// How many files were in the backup in the end.
+    pub(super) files: u64,
+    /// Whether every change had been heard of, so that none had to wait for a scan.
+    pub(super) heard: bool,
+}
+
+/// Has `history` happen, and says what of the promise was broken.
+pub(super) fn keep(history: &History, traced: bool) -> (Result<Tally, String>, String) {
+    let world = World::new(history, traced);
+    let kept = world.go_through();
+    let trace = world.trace();
+    world.end();
+    (kept, trace)
+}
+
+/// What should have become of a file.
+enum Fate {
+    /// Its bytes are in the store, and there is a row that says so.
+    Stored,
+    /// It is parked, and the reason begins like this.
+    Told(&'static str),
+    /// It was there before the first run and was not touched since.
+    Old,
+}
+
+impl World {
+    fn go_through(self: &Rc<Self>) -> Result<Tally, String> {
+        self.run(Self::is_over)?;
+        self.calm_down();
+        // First what is to be done without another scan of everything.
+        self.come_to_rest(|client| client.scan_never())?;
+        let heard = !self.unheard.get();
+        if heard {
+            self.check_files(true)?;
+        }
+        self.come_to_rest(|client| client.scan_soon(self))?;
+        self.check_files(false)?;
+        self.check_parked()?;
+        self.check_effort()?;
+        let before = self.effort();
+        for _ in 0..2 {
+            self.come_to_rest(|client| client.scan_soon(self))?;
+        }
+        self.check_files(false)?;
+        self.check_parked()?;
+        self.check_rest(&before)?;
+        let uploads = self.server.borrow().begun;
+        let files = self.disk.borrow().files().count() as u64;
+        Ok(Tally { uploads, files, heard })
+    }
+
+    /// Goes on until the client has nothing to do; for a day at most.
+    fn come_to_rest(self: &Rc<Self>, begin: impl Fn(&super::client::Client)) -> Result<(), String> {
+        let until = self.now() + Duration::from_secs(24 * 60 * 60);
+        let client = self.client().ok_or("the client does not run")?;
+        begin(&client);
+        let idle = |world: &Self| {
+            let rests = client.is_idle() && world.kernel.borrow().pending.is_empty();
+            if rests || client.next_scan().is_some() {
+                client.scan_never();
+            }
+            rests || world.now() > until
+        };
+        self.run(idle)?;
+        if client.is_idle() { Ok(()) } else { Err("it does not come to rest".to_owned()) }
+    }
+
+    fn fate(&self, path: &Path) -> Option<Fate> {
+        let place = self.scope.place(path);
+        if matches!(place, Place::Outside | Place::Excluded) {
+            return None;
+        }
+        let disk = self.disk.borrow();
+        let inode = disk.file(path)?.borrow();
+        let known = self.database.record(path).unwrap().is_some();
+        if !(inode.new || known || self.settings.upload_existing == 1) {
+            return Some(Fate::Old);
+        }
+        Some(if matches!(place, Place::Unnameable(_)) {
+            Fate::Told("its name cannot be stored")
+        } else if self.settings.own_limit > 0 && inode.bytes.len() as u64 > self.settings.own_limit
+        {
+            Fate::Told("it is larger than")
+        } else if !inode.readable {
+            Fate::Told("cannot open it")
+        } else if inode.bytes.len() as u64 > self.settings.limit {
+            Fate::Told("the server answers 413")
+        } else {
+            Fate::Stored
+        })
+    }
+
+    /// What a worker left behind: no row without an acknowledgement, and none that looks like the file
+    /// and means other bytes.
+    pub(super) fn check_row(&self, path: &Path) {
+        if let Err(broken) = self.judge_row(path) {
+            self.broken.borrow_mut().get_or_insert(broken);
+        }
+    }
+
+    /// Returns whether there is a row for what stands at `path` now.
+    fn judge_row(&self, path: &Path) -> Result<bool, String> {
+        let shown = path.display();
+        let Some(row) = self.database.record(path).unwrap() else { return Ok(false) };
+        let server = self.server.borrow();
+        if !server.acknowledged.contains(&(row.remote_path.clone(), row.sha256)) {
+            return Err(format!("{shown} has a row without an acknowledgement"));
+        }
+        let disk = self.disk.borrow();
+        // A size of -1 says that other bytes were sent since.
+        if row.fingerprint.size != u64::MAX && !disk.was(&row.fingerprint, row.sha256) {
+            return Err(format!("{shown} has a row of bytes that it never had as it looked then"));
+        }
+        let Some(file) = disk.file(path).map(|file| file.borrow()) else { return Ok(false) };
+        if file.fingerprint() != row.fingerprint {
+            return Ok(false);
+        }
+        if Digest::of(&file.bytes) != row.sha256 {
+            return Err(format!("{shown} has a row of its fingerprint and of other bytes"));
+        }
+        if server.stored.get(&row.remote_path) != Some(&file.bytes) {
+            return Err(format!("{shown} has a row, and other bytes are stored"));
+        }
+        let place = self.scope.place(path);
+        let Place::File { remote_path, .. } = place else {
+            return Err(format!("{shown} is none of its business and has a row"));
+        };
+        if remote_path.as_str() != row.remote_path {
+            return Err(format!("{shown} has a row for another remote path"));
+        }
+        Ok(true)
+    }
+
+    /// Every file is where it should be. With `soon` only what was heard of has been looked at: a file
+    /// may be parked until the next scan.
+    fn check_files(&self, soon: bool) -> Result<(), String> {
+        let parked: BTreeMap<PathBuf, String> =
+            self.database.parked().unwrap().into_iter().collect();
+        let paths: Vec<PathBuf> =
+            self.disk.borrow().files().map(|(path, _)| path.clone()).collect();
+        for path in &paths {
+            let shown = path.display();
+            let stored = self.judge_row(path)?;
+            let reason = parked.get(path);
+            let when = if soon { "after all hints" } else { "after a scan" };
+            match self.fate(path) {
+                None | Some(Fate::Old) => {}
+                Some(Fate::Stored) if stored && (soon || reason.is_none()) => {}
+                Some(Fate::Stored) if soon && reason.is_some() => {}
+                Some(Fate::Stored) => {
+                    return Err(format!("{shown} is not backed up {when}; parked: {reason:?}"));
+                }
+                Some(Fate::Told(expected)) => {
+                    let told = reason.is_some_and(|reason| reason.starts_with(expected));
+                    if !(told || soon && reason.is_some()) {
+                        return Err(format!(
+                            "{shown} should be parked {when}, {expected}; parked: {reason:?}"
+                        ));
+                    }
+                }
+            }
+        }
+        let server = self.server.borrow();
+        let secret = server
+            .stored
+            .keys()
+            .find(|key| ["out", "sub", "skip", "tmp"].iter().any(|odd| key.contains(odd)));
+        secret.map_or(Ok(()), |key| Err(format!("{key} should never have been stored")))
+    }
+
+    /// Nothing is parked for a reason that is not true.
+    fn check_parked(&self) -> Result<(), String> {
+        for (path, reason) in self.database.parked().unwrap() {
+            let true_reason = match self.fate(&path) {
+                Some(Fate::Told(expected)) => reason.starts_with(expected),
+                Some(Fate::Old) => true,
+                Some(Fate::Stored) | None => false,
+            };
+            if !true_reason {
+                return Err(format!("{} is parked for no reason: {reason}", path.display()));
+            }
+        }
+        Ok(())
+    }
+
+    /// It did not send more often than there were reasons to.
+    fn check_effort(&self) -> Result<(), String> {
+        let (server, disk) = (self.server.borrow(), self.disk.borrow());
+        let again = server.failed + server.refused + self.starts.get() * self.settings.workers;
+        let reasons = disk.changes + again;
+        if server.begun > reasons {
+            return Err(format!("it sent {} times for {reasons} reasons", server.begun));
+        }
+        Ok(())
+    }
+
+    /// How often each file was opened.
+    fn effort(&self) -> BTreeMap<PathBuf, u64> {
+        self.opens.borrow().clone()
+    }
+
+    /// Only what is too large was opened again.
+    fn check_rest(&self, before: &BTreeMap<PathBuf, u64>) -> Result<(), String> {
+        for (path, opens) in self.opens.borrow().iter() {
+            if before.get(path) != Some(opens)
+                && !matches!(self.fate(path), Some(Fate::Told("the server answers 413")))
+            {
+                return Err(format!("{} is read again and again", path.display()));
+            }
+        }
+        Ok(())
+    }
+}
