@@ -37,7 +37,7 @@ fn an_unknown_key_is_named_with_its_line() {
         CLIENT,
         &client(&format!("{WATCHES}stability:\n  debounce_second: 3\n")),
         &["error: FILE:9: stability.debounce_second: unknown key; known here: debounce_seconds, \
-           max_attempts"],
+           max_attempts, max_wait_seconds"],
     );
 }
 
