@@ -75,7 +75,7 @@ fn folders(config: &Config, list: &mut Checklist<'_>) -> io::Result<()> {
             let (needed, most) = (shown::count(needed), shown::count(most));
             list.ok(
                 "inotify",
-                format!("{needed} watches needed, fs.inotify.max_user_watches is {most}"),
+                format!("watches needed: {needed}; fs.inotify.max_user_watches is {most}"),
             )
         }
     }
