@@ -220,6 +220,7 @@ impl Client {
                 bucket: None,
                 stop: stop.stop(),
                 outage: Mutex::default(),
+                progress: Arc::default(),
             },
             queue,
             baselines,
@@ -399,6 +400,7 @@ impl Client {
         self.next_scan.set(None);
         let watches = world.scope.watches();
         let mut rest: Vec<PathBuf> = match &request {
+            ScanRequest::ClockSet => vec![],
             ScanRequest::Everything { .. } => {
                 watches.iter().map(|watch| watch.local_path.clone()).collect()
             }
