@@ -212,9 +212,9 @@ pub mod watch {
     pub const FOLDER_PAUSE_FIRST: Duration = Duration::from_secs(1);
     /// ... up to this one.
     pub const FOLDER_PAUSE_MAX: Duration = Duration::from_secs(60);
-    /// First pause before a tree that found no watches left is watched anew, and scanned. It
-    /// grows ...
-    pub const LIMIT_PAUSE_FIRST: Duration = Duration::from_secs(60);
+    /// First pause before a tree that found no watches left is watched anew, and scanned: long enough
+    /// for what was being made in it to be there. It grows ...
+    pub const LIMIT_PAUSE_FIRST: Duration = Duration::from_secs(5);
     /// ... up to this one.
     pub const LIMIT_PAUSE_MAX: Duration = Duration::from_secs(60 * 60);
     /// Most paths that are remembered because they could not be looked at or watched.

@@ -97,7 +97,7 @@ mod tests {
 
     #[test]
     fn watches_are_asked_for_at_growing_intervals() {
-        check(Lack::Watches, &[60, 120, 240, 480, 960, 1920, 3600, 3600]);
+        check(Lack::Watches, &[5, 10, 20, 40, 80, 160, 320, 640, 1280, 2560, 3600, 3600]);
     }
 
     #[test]

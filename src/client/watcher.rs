@@ -124,10 +124,12 @@ impl Watcher {
         let more = self.events.try_iter().take(WATCH_EVENTS_MAX);
         let events = std::iter::once(first).chain(more);
         let failures: Vec<_> = events.filter_map(|event| heard.add(event).err()).collect();
-        for failure in failures {
-            self.take_failure(&failure);
-        }
         let Heard { mut batch, rewatch } = heard;
+        for failure in failures {
+            if self.take_failure(&failure) {
+                batch.rescan = Some("a watch failed");
+            }
+        }
         if self.overflowed.swap(false, Ordering::SeqCst) {
             batch.rescan = Some("events came faster than they could be taken");
         }
@@ -162,8 +164,8 @@ impl Watcher {
         0..self.hints.scope.watches().len()
     }
 
-    /// Some part of some watch could not be set.
-    fn take_failure(&mut self, error: &notify::Error) {
+    /// Some part of some watch could not be set. Returns whether that is news that asks for a scan.
+    fn take_failure(&mut self, error: &notify::Error) -> bool {
         if let ErrorKind::Io(cause) = &error.kind
             && cause.kind() == std::io::ErrorKind::PermissionDenied
         {
@@ -171,8 +173,8 @@ impl Watcher {
         }
         let mut news = true;
         if lack_of(error) == Lack::Watches {
-            // For which of them, the error may not say. They are all tried again when there may be
-            // room again, which takes an operator.
+            // For which of them, the error may not say. They are all tried again, and scanned then.
+            // Until that works, each new folder fails so, and is scanned by itself.
             let now = clock::monotonic();
             news = false;
             for index in self.all_watches() {
@@ -186,6 +188,7 @@ impl Watcher {
         if news {
             log::warn!("a watch failed, everything is scanned: {}", self.explain(error));
         }
+        news
     }
 
     /// A watched folder itself is gone: its watch is dead even if a folder of its name comes back.
@@ -245,7 +248,7 @@ impl Heard {
     /// Takes an event in, or gives back why there was none.
     fn add(&mut self, event: notify::Result<Event>) -> notify::Result<()> {
         let batch = &mut self.batch;
-        let event = event.inspect_err(|_| batch.rescan = Some("a watch failed"))?;
+        let event = event?;
         if event.need_rescan() {
             batch.rescan = Some("the kernel lost events");
             self.rewatch = true;
@@ -328,10 +331,10 @@ mod tests {
     }
 
     #[test]
-    fn a_watch_error_asks_for_a_scan() {
+    fn a_watch_error_is_handed_out_with_what_is_lacking() {
         let limit = notify::Error::new(ErrorKind::MaxFilesWatch).add_path("/a".into());
         assert_eq!(lack_of(&limit), Lack::Watches);
         let (got, errors) = heard(vec![Err(limit)]);
-        assert_eq!((got.batch.rescan, errors), (Some("a watch failed"), 1));
+        assert_eq!((got, errors), (Heard::default(), 1));
     }
 }
