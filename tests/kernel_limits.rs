@@ -110,7 +110,8 @@ fn a_folder_that_becomes_readable_is_backed_up_and_watched() {
     let folders = ["at-the-start", "meanwhile", "from-outside"].map(|name| pair.client.path(name));
     shut(&folders[0]);
     pair.client.start();
-    let line = pair.client.daemon().wait_for(&format!("not backed up: {:?}", folders[0]));
+    let line =
+        pair.client.daemon().wait_for(&format!("not backed up: \"{}/\"", folders[0].display()));
     assert!(line.contains("hint: let this user read it"), "{line}");
     pair.client.wait_until_recorded(&pair.client.path("meanwhile/deep/file"));
 
