@@ -22,7 +22,7 @@ use crate::threads::Stop;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// What is compared, and where the findings go.
 pub struct Comparison<C> {
@@ -53,6 +53,17 @@ pub struct Tally {
     pub unnameable: u64,
     /// Why the folder that the walk began with could not be looked at, or not everything in it.
     pub root: Option<io::Error>,
+}
+
+/// A pass of a comparison that is under way.
+pub struct Pass {
+    root: PathBuf,
+    /// When it began, in Unix seconds.
+    begun: i64,
+    baseline: Option<i64>,
+    /// The folder in which something could not be looked at last.
+    blind: PathBuf,
+    tally: Tally,
 }
 
 /// A scan cannot go on.
@@ -102,37 +113,64 @@ impl<C: Clock> Comparison<C> {
         baseline: Option<i64>,
         stop: &Stop,
     ) -> Result<Tally, Break> {
-        let begun = self.clock.unix_seconds();
-        let mut tally = Tally::default();
-        let mut blind = PathBuf::new();
+        let mut pass = self.begin(root, baseline);
         for finding in survey(walk, rows, self.parked(root)) {
             // Before anything else: a walk that was told to end leaves out what it would have seen.
             if stop.is_raised() {
                 return Err(Break::Stopped);
             }
-            match finding? {
-                Finding::File { seen, known, parked } => {
-                    self.file(&seen, known.as_ref(), parked, baseline, &mut tally)?;
-                }
-                Finding::Trouble(error) => {
-                    // A folder that can be listed but not searched fails once a file.
-                    let first = error.blind != blind;
-                    blind.clone_from(&error.blind);
-                    if first {
-                        self.trouble(root, error, &mut tally)?;
-                    }
-                }
-                Finding::Vanished(path) if self.lies_in_another(root, &path) => {}
-                Finding::Vanished(path) => self.database.forget_parked(&path, begun)?,
+            if let Some((task, due)) = self.take(&mut pass, finding?)?
+                && !self.queue.push_waiting(&task, due)
+            {
+                return Err(Break::Stopped);
             }
         }
         if stop.is_raised() {
             return Err(Break::Stopped);
         }
-        if tally.root.is_none() {
-            self.database.forget_parked(&as_folder(root), begun)?;
+        self.end(pass)
+    }
+
+    /// Begins to compare what is below `root`; [`Comparison::run`] is one pass without a pause.
+    pub fn begin(&self, root: &Path, baseline: Option<i64>) -> Pass {
+        let (begun, tally) = (self.clock.unix_seconds(), Tally::default());
+        Pass { root: root.to_owned(), begun, baseline, blind: PathBuf::new(), tally }
+    }
+
+    /// Acts on the next finding. Returns what is to be queued because of it, and when that is due.
+    pub fn take(
+        &self,
+        pass: &mut Pass,
+        finding: Finding,
+    ) -> Result<Option<(Task, Instant)>, DatabaseError> {
+        match finding {
+            Finding::File { seen, known, parked } => {
+                return self.file(&seen, known.as_ref(), parked, pass);
+            }
+            Finding::Trouble(error) => {
+                // A folder that can be listed but not searched fails once a file.
+                let first = error.blind != pass.blind;
+                pass.blind.clone_from(&error.blind);
+                if first {
+                    self.trouble(error, pass)?;
+                }
+            }
+            Finding::Vanished(path) if self.lies_in_another(&pass.root, &path) => {}
+            Finding::Vanished(path) => self.forget(&path, pass)?,
         }
-        Ok(tally)
+        Ok(None)
+    }
+
+    /// Ends a pass that has come by everything.
+    pub fn end(&self, pass: Pass) -> Result<Tally, Break> {
+        if pass.tally.root.is_none() {
+            self.forget(&as_folder(&pass.root), &pass)?;
+        }
+        Ok(pass.tally)
+    }
+
+    fn forget(&self, path: &Path, pass: &Pass) -> Result<(), DatabaseError> {
+        self.database.forget_parked(path, pass.begun, self.clock.unix_seconds())
     }
 
     /// Whether a path below `root` is another watch's: one without recursion may have others in it.
@@ -144,15 +182,15 @@ impl<C: Clock> Comparison<C> {
             .any(|other| other != root && other.starts_with(root) && path.starts_with(other))
     }
 
-    /// Queues one file if it is not in the bucket as it stands.
+    /// What is to be queued of one file: itself, if it is not in the bucket as it stands.
     fn file(
         &self,
         seen: &Seen,
         known: Option<&Known>,
         parked: bool,
-        baseline: Option<i64>,
-        tally: &mut Tally,
-    ) -> Result<(), Break> {
+        pass: &mut Pass,
+    ) -> Result<Option<(Task, Instant)>, DatabaseError> {
+        let tally = &mut pass.tally;
         let Seen { path, fingerprint } = seen;
         let place = match self.scope.place(path) {
             Place::File { index, remote_path, .. } => Ok((index, remote_path)),
@@ -165,15 +203,16 @@ impl<C: Clock> Comparison<C> {
         };
         tally.files += 1;
         // What is parked was wanted once, whatever its times say.
-        if known.is_none() && !parked && !plan::is_new(baseline, fingerprint) {
-            return Ok(());
+        if known.is_none() && !parked && !plan::is_new(pass.baseline, fingerprint) {
+            return Ok(None);
         }
         let (watch, remote_path) = match place {
             Ok(place) => place,
             Err(error) => {
                 tally.unnameable += 1;
                 let now = self.clock.unix_seconds();
-                return Ok(parking::park_unnameable(&self.database, path, error, now)?);
+                parking::park_unnameable(&self.database, path, error, now)?;
+                return Ok(None);
             }
         };
         if known.is_some_and(|known| known.is_current(remote_path.as_str(), fingerprint)) {
@@ -184,31 +223,28 @@ impl<C: Clock> Comparison<C> {
         let at = self.clock.monotonic();
         let sighting = Sighting { fingerprint: *fingerprint, at };
         let task = Task::new(path.as_path(), watch, Some(sighting), at);
-        if self.queue.push_waiting(&task, at + self.debounce) {
-            Ok(())
-        } else {
-            Err(Break::Stopped)
-        }
+        Ok(Some((task, at + self.debounce)))
     }
 
-    fn is_well(&self, path: &Path, parked: bool) -> Result<(), Break> {
+    /// Nothing is to be queued.
+    fn is_well<T>(&self, path: &Path, parked: bool) -> Result<Option<T>, DatabaseError> {
         if parked {
             self.database.unpark(path)?;
         }
-        Ok(())
+        Ok(None)
     }
 
-    fn trouble(&self, root: &Path, error: WalkError, tally: &mut Tally) -> Result<(), Break> {
-        tally.unreadable += 1;
+    fn trouble(&self, error: WalkError, pass: &mut Pass) -> Result<(), DatabaseError> {
+        pass.tally.unreadable += 1;
         let WalkError { path, blind, cause } = error;
-        if blind == root {
+        if blind == pass.root {
             // Whoever asked for this walk knows what its root is.
-            tally.root = Some(cause);
+            pass.tally.root = Some(cause);
             return Ok(());
         }
         log::debug!("{path:?} cannot be looked at: {cause}");
         let now = self.clock.unix_seconds();
-        Ok(parking::park(&self.database, &blind, &unreadable(&cause), now)?)
+        parking::park(&self.database, &blind, &unreadable(&cause), now)
     }
 }
 
@@ -229,7 +265,6 @@ mod tests {
     use crate::remote_path::RemotePrefix;
     use crate::threads::StopSource;
     use std::io::ErrorKind;
-    use std::time::Instant;
 
     /// Shows the second it is told, and any moment.
     struct Told(i64);

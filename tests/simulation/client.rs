@@ -1,32 +1,35 @@
 //! A running client: its own parts, on a disk, a clock and a server of the simulation.
 //!
-//! What is the client's own here: the hints, the queue, the uploader, the database, the scope and the
-//! rules by which a scan decides. What stands in for it: the threads, whose turns are given by `world`;
+//! What is the client's own here: the hints, the queue, the uploader, the database, the scope, the
+//! baselines, and what a scan makes of a walk. What stands in for it: the threads, whose turns are given by `world`;
 //! the walk; and inotify, whose watches are set when the watcher hears of a folder and not before.
 
 use super::disk::{self, Hint, Node};
 use super::history::Settings;
 use super::server::SimulatedRemote;
 use super::world::World;
+use s3up::client::ahead::pages;
+use s3up::client::baselines::Baselines;
+use s3up::client::comparison::{Comparison, Pass};
 use s3up::client::config::{Stability, Upload, Watch};
 use s3up::client::denied::Denied;
 use s3up::client::disk::{Disk, OpenFile};
 use s3up::client::filter::{Filter, Pattern, Patterns};
 use s3up::client::fingerprint::Fingerprint;
 use s3up::client::hints::{Batch, Hints};
-use s3up::client::parking;
-use s3up::client::plan::{self, Need};
+use s3up::client::plan::Known;
 use s3up::client::queue::{Popped, Pushed, SharedQueue, Task};
 use s3up::client::scanner::ScanRequest;
-use s3up::client::scope::{Place, Scope};
-use s3up::client::stability::Sighting;
+use s3up::client::scope::Scope;
+use s3up::client::survey::{Finding, survey};
 use s3up::client::uploader::Uploader;
+use s3up::client::walk::{Seen, WalkError, as_folder};
 use s3up::clock::Clock;
-use s3up::limits::FILE_CLOCK_STEP;
 use s3up::remote_path::RemotePrefix;
+use s3up::sqlite::DatabaseError;
 use s3up::threads::StopSource;
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -134,24 +137,58 @@ pub(super) fn scope(settings: &Settings) -> Scope {
     Scope::new(vec![watch("a", "", true), watch("b", "second/", false)], Path::new("/client.db"))
 }
 
+/// Paths that a scan reads from the database at once: few, so that much happens in between.
+const PAGE: usize = 2;
+
 /// A scan under way.
 struct Scan {
     request: ScanRequest,
-    /// What is still to be looked at, the next thing last.
-    rest: Vec<PathBuf>,
+    /// The folders that are still to be walked, each with its baseline; the next one last.
+    roots: Vec<(PathBuf, Option<i64>)>,
+    /// The one that is being walked.
+    pass: Option<(Pass, Box<dyn Iterator<Item = Result<Finding, DatabaseError>>>)>,
     /// What the queue had no room for.
     blocked: Option<(Task, Instant)>,
-    /// The parked paths below its root that were not come by yet.
-    parked: BTreeSet<PathBuf>,
+}
+
+/// The walk of a folder as `walk` does it: each folder is listed when it is come by, and each file
+/// looked at when its turn comes.
+fn walk(world: &Rc<World>, root: &Path) -> impl Iterator<Item = Result<Seen, WalkError>> + use<> {
+    let (world, mut rest) = (Rc::clone(world), vec![(root.to_owned(), true)]);
+    std::iter::from_fn(move || {
+        while let Some((path, is_folder)) = rest.pop() {
+            world.quick_call();
+            let node = world.disk.borrow().node(&path).cloned();
+            match node {
+                Some(Node::Folder) if is_folder && world.scope.enters(&path) => {
+                    let mut inside: Vec<_> = world.disk.borrow().list(&path);
+                    inside.sort_by_key(|(path, node)| {
+                        let folder = matches!(node, Node::Folder);
+                        let path = if folder { as_folder(path) } else { path.clone() };
+                        std::cmp::Reverse(path.into_os_string())
+                    });
+                    let inside = inside.into_iter();
+                    rest.extend(inside.map(|(path, node)| (path, matches!(node, Node::Folder))));
+                }
+                Some(Node::File(file)) if !is_folder => {
+                    let fingerprint = file.borrow().fingerprint();
+                    world.quick_call();
+                    return Some(Ok(Seen { path, fingerprint }));
+                }
+                _ => {}
+            }
+        }
+        None
+    })
 }
 
 /// The client; see the module's head.
 pub(super) struct Client {
     uploader: Uploader<SimulatedDisk, SimulatedRemote, SimulatedClock>,
     hints: RefCell<Hints<SimulatedDisk, SimulatedClock>>,
-    debounce: Duration,
     queue: Arc<SharedQueue>,
-    baselines: Vec<Option<i64>>,
+    comparison: Comparison<SimulatedClock>,
+    baselines: RefCell<Baselines>,
     stop: RefCell<StopSource>,
     stopped: Cell<Option<Duration>>,
     hearing: Cell<bool>,
@@ -172,24 +209,16 @@ impl Client {
         let queue = Arc::new(SharedQueue::new(2, room));
         let debounce = Duration::from_millis(settings.debounce_ms);
         let everything = settings.upload_existing == 1;
-        let step = i64::try_from(FILE_CLOCK_STEP.as_nanos()).unwrap();
-        let first = (!everything).then(|| world.unix_ns() - step);
-        let baselines = world
-            .scope
-            .watches()
-            .iter()
-            .map(|watch| {
-                let kept = world.database.baseline(&watch.local_path, first).unwrap();
-                kept.filter(|_| !everything)
-            })
-            .collect();
+        let file_clock = Box::new(world.file_clock.clone());
+        let watches = world.scope.watches();
+        let baselines =
+            Baselines::begin(watches, everything, Arc::clone(&world.database), file_clock).unwrap();
         for watch in world.scope.watches() {
             world.watch(&watch.local_path, watch.recursive);
         }
         world.unheard.set(false);
         let stop = StopSource::default();
         Rc::new(Self {
-            debounce,
             hints: RefCell::new(Hints {
                 scope: world.scope.clone(),
                 denied: Denied::default(),
@@ -222,8 +251,15 @@ impl Client {
                 outage: Mutex::default(),
                 progress: Arc::default(),
             },
+            comparison: Comparison {
+                scope: world.scope.clone(),
+                database: Arc::clone(&world.database),
+                queue: Arc::clone(&queue),
+                debounce,
+                clock: SimulatedClock(Rc::clone(world)),
+            },
             queue,
-            baselines,
+            baselines: RefCell::new(baselines),
             stop: RefCell::new(stop),
             stopped: Cell::default(),
             hearing: Cell::default(),
@@ -331,7 +367,7 @@ impl Client {
 
     /// When the next scan at its interval is due.
     pub(super) fn next_scan(&self) -> Option<Duration> {
-        self.next_scan.get().filter(|_| !self.is_stopping())
+        self.next_scan.get().filter(|_| !self.is_stopping() && self.scan.borrow().is_none())
     }
 
     /// Lets the next scan at its interval begin now.
@@ -374,12 +410,21 @@ impl Client {
         let Some(mut scan) = self.scan.take().or_else(|| self.begin_scan(world)) else { return };
         if let Some((task, due)) = scan.blocked.take() {
             self.offer(&mut scan, task, due);
-        } else if let Some(path) = scan.rest.pop() {
-            self.pass_by(world, &mut scan, &path);
-        } else if let Some(path) = scan.parked.pop_first() {
-            // It has vanished. In this order: who makes it anew after the look parks it anew, too.
-            world.database.unpark(&path).unwrap();
-            self.pass_by(world, &mut scan, &path);
+        } else if let Some((pass, findings)) = &mut scan.pass {
+            match findings.next() {
+                Some(finding) => {
+                    if let Some((task, due)) = self.comparison.take(pass, finding.unwrap()).unwrap()
+                    {
+                        self.offer(&mut scan, task, due);
+                    }
+                }
+                None => {
+                    let (pass, _) = scan.pass.take().unwrap();
+                    self.comparison.end(pass).unwrap();
+                }
+            }
+        } else if let Some((root, baseline)) = scan.roots.pop() {
+            scan.pass = Some(self.begin_pass(world, &root, baseline));
         } else {
             self.end_scan(world, &scan);
             return;
@@ -397,21 +442,44 @@ impl Client {
             None => return None,
         };
         world.note(|| format!("scan: {request:?}"));
-        self.next_scan.set(None);
-        let watches = world.scope.watches();
-        let mut rest: Vec<PathBuf> = match &request {
-            ScanRequest::ClockSet => vec![],
+        let mut baselines = self.baselines.borrow_mut();
+        let mut roots = Vec::new();
+        match &request {
             ScanRequest::Everything { .. } => {
-                watches.iter().map(|watch| watch.local_path.clone()).collect()
+                self.next_scan.set(None);
+                baselines.look();
+                let watches = world.scope.watches().iter().enumerate();
+                roots.extend(watches.map(|(i, watch)| (watch.local_path.clone(), baselines.of(i))));
             }
-            ScanRequest::Folder(path) => {
-                world.scope.enters(path).then(|| path.clone()).into_iter().collect()
+            ScanRequest::Folder(path) if world.scope.enters(path) => {
+                roots.push((path.clone(), None));
             }
-        };
-        rest.reverse();
-        let parked = world.database.parked().unwrap().into_iter().map(|(path, _)| path);
-        let parked = parked.filter(|path| rest.iter().any(|root| path.starts_with(root))).collect();
-        Some(Scan { request, rest, blocked: None, parked })
+            ScanRequest::Folder(_) => {}
+            ScanRequest::ClockSet => {
+                baselines.look();
+            }
+        }
+        roots.reverse();
+        Some(Scan { request, roots, pass: None, blocked: None })
+    }
+
+    fn begin_pass(
+        &self,
+        world: &Rc<World>,
+        root: &Path,
+        baseline: Option<i64>,
+    ) -> (Pass, Box<dyn Iterator<Item = Result<Finding, DatabaseError>>>) {
+        let (database, below) = (Arc::clone(&world.database), root.to_owned());
+        let rows = pages(move |last: Option<&(PathBuf, Known)>| {
+            let after = last.map_or(Path::new(""), |(path, _)| path);
+            database.page(&below, after, PAGE)
+        });
+        let (database, below) = (Arc::clone(&world.database), root.to_owned());
+        let parked = pages(move |last: Option<&PathBuf>| {
+            database.parked_page(&below, last.map_or(Path::new(""), PathBuf::as_path), PAGE)
+        });
+        let pass = self.comparison.begin(root, baseline);
+        (pass, Box::new(survey(walk(world, root), rows, parked)))
     }
 
     fn end_scan(&self, world: &World, scan: &Scan) {
@@ -419,64 +487,15 @@ impl Client {
             self.queue.release();
         }
         self.work_due.set(Some(Duration::ZERO));
-        let interval = Duration::from_secs(world.settings.interval_seconds);
-        self.next_scan.set(Some(world.now() + interval));
-    }
-
-    fn pass_by(&self, world: &Rc<World>, scan: &mut Scan, path: &Path) {
-        world.quick_call();
-        let node = world.disk.borrow().node(path).cloned();
-        match node {
-            Some(Node::Folder) if world.scope.enters(path) => {
-                let listed = world.disk.borrow().list(path);
-                scan.rest.extend(listed.into_iter().rev().map(|(path, _)| path));
-            }
-            Some(Node::File(file)) => {
-                let at = world.monotonic();
-                let fingerprint = file.borrow().fingerprint();
-                world.quick_call();
-                self.consider(world, scan, path, fingerprint, at);
-            }
-            Some(Node::Folder | Node::Other) | None => {}
+        if matches!(scan.request, ScanRequest::Everything { .. }) {
+            let interval = Duration::from_secs(world.settings.interval_seconds);
+            self.next_scan.set(Some(world.now() + interval));
         }
     }
 
-    fn consider(
-        &self,
-        world: &World,
-        scan: &mut Scan,
-        path: &Path,
-        fingerprint: Fingerprint,
-        at: Instant,
-    ) {
-        scan.parked.remove(path);
-        let place = world.scope.place(path);
-        if matches!(place, Place::Outside | Place::Excluded) {
-            return;
-        }
-        let baseline = match (&scan.request, world.scope.watches()) {
-            (ScanRequest::Folder(_), _) => None,
-            (_, [first, ..]) if path.starts_with(&first.local_path) => self.baselines[0],
-            _ => self.baselines[1],
-        };
-        let record = world.database.record(path).unwrap();
-        if record.is_none() && !plan::is_new(baseline, &fingerprint) {
-            return;
-        }
-        let (watch, remote_path) = match place {
-            Place::File { index, remote_path, .. } => (index, remote_path),
-            Place::Outside | Place::Excluded => return,
-            Place::Unnameable(error) => {
-                let now = world.unix_ns().div_euclid(1_000_000_000);
-                parking::park_unnameable(&world.database, path, error, now).unwrap();
-                return;
-            }
-        };
-        if plan::need(record.as_ref(), remote_path.as_str(), &fingerprint) == Need::Nothing {
-            return;
-        }
-        let task = Task::new(path, watch, Some(Sighting { fingerprint, at }), at);
-        self.offer(scan, task, at + self.debounce);
+    /// The clock of the machine was set.
+    pub(super) fn clock_set(&self) {
+        self.requests.borrow_mut().push_back(ScanRequest::ClockSet);
     }
 
     fn offer(&self, scan: &mut Scan, task: Task, due: Instant) {

@@ -58,7 +58,7 @@ pub(super) fn history(seed: u64) -> History {
             mood = Mood::draw(&mut rng);
         }
         let when = when(&mut rng, mood);
-        let action = action(&mut rng, mood, hot, &history.settings);
+        let action = action(&mut rng, mood, hot);
         let down = matches!(action, Action::Crash | Action::Stop);
         history.steps.push(Step { when, action });
         if down {
@@ -130,9 +130,9 @@ fn when(rng: &mut Rng, mood: Mood) -> When {
     }
 }
 
-fn action(rng: &mut Rng, mood: Mood, hot: Hot, settings: &Settings) -> Action {
+fn action(rng: &mut Rng, mood: Mood, hot: Hot) -> Action {
     if rng.u8(..16) < mood.wrong {
-        wrong(rng, settings)
+        wrong(rng)
     } else if rng.u8(..16) < hot.often {
         hot.change(rng)
     } else {
@@ -216,7 +216,7 @@ fn change(rng: &mut Rng) -> Action {
 }
 
 /// Something goes wrong.
-fn wrong(rng: &mut Rng, settings: &Settings) -> Action {
+fn wrong(rng: &mut Rng) -> Action {
     match rng.u8(..24) {
         0..8 => Action::Fail(trouble(rng), one(rng, &[1, 1, 1, 2, 4, 8])),
         8 => Action::Poison(place(rng, FILES), rng.u64(1..8)),
@@ -230,10 +230,7 @@ fn wrong(rng: &mut Rng, settings: &Settings) -> Action {
             Action::Hint(place(rng, among))
         }
         17..19 => Action::Stop,
-        // Without a baseline, since nothing follows a clock that is set back yet.
-        19 if settings.upload_existing == 1 => {
-            Action::SetClock(one(rng, &[-3_600_000, -1000, -4, 1000, 3_600_000]))
-        }
+        19 => Action::SetClock(one(rng, &[-3_600_000, -1000, -4, 1000, 3_600_000])),
         _ => Action::Crash,
     }
 }

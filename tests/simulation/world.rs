@@ -12,6 +12,8 @@ use super::client::{self, Client};
 use super::disk::{FileSystem, Hint, Node};
 use super::history::{Action, History, ROOT, Settings, Step, When};
 use super::server::Server;
+use s3up::client::baseline::Moment;
+use s3up::client::baselines::FileClock;
 use s3up::client::database::Database;
 use s3up::client::scope::{Place, Scope};
 use s3up::clock;
@@ -20,7 +22,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 /// Unix time at the beginning, in nanoseconds.
@@ -69,6 +71,20 @@ struct Script {
     growths: Vec<Growth>,
 }
 
+/// The stamp that a file would get now, and how long the machine has been running.
+#[derive(Clone, Debug, Default)]
+pub(super) struct FileClocks(Arc<Mutex<(i64, Duration)>>);
+
+impl FileClock for FileClocks {
+    fn stamp(&self, _: &Path) -> i64 {
+        self.0.lock().unwrap().0
+    }
+
+    fn moment(&self) -> Moment {
+        Moment { boot: "the first".to_owned(), since_boot: self.0.lock().unwrap().1 }
+    }
+}
+
 /// Who gets a turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Turn {
@@ -91,6 +107,7 @@ pub(super) struct World {
     /// How many turns of the client are under way, each in the midst of the one before.
     depth: Cell<u32>,
     pub(super) disk: RefCell<FileSystem>,
+    pub(super) file_clock: FileClocks,
     pub(super) kernel: RefCell<Kernel>,
     pub(super) server: RefCell<Server>,
     script: RefCell<Script>,
@@ -125,6 +142,7 @@ impl World {
             turns: Cell::default(),
             depth: Cell::default(),
             disk: RefCell::default(),
+            file_clock: FileClocks::default(),
             kernel: RefCell::default(),
             server: RefCell::new(Server::new(settings.limit)),
             script: RefCell::new(script),
@@ -159,9 +177,11 @@ impl World {
         BEGIN_NS + passed + self.set_ms.get() * 1_000_000
     }
 
-    fn pass(&self, time: Duration) {
+    pub(super) fn pass(&self, time: Duration) {
         self.now.set(self.now.get() + time);
-        self.disk.borrow_mut().now_ns = self.unix_ns();
+        let mut disk = self.disk.borrow_mut();
+        disk.now_ns = self.unix_ns();
+        *self.file_clock.0.lock().unwrap() = (disk.stamp(), self.now.get());
     }
 
     pub(super) fn note(&self, text: impl FnOnce() -> String) {
@@ -375,6 +395,9 @@ impl World {
             Action::SetClock(ms) => {
                 self.set_ms.set(self.set_ms.get() + ms);
                 self.pass(Duration::ZERO);
+                if let Some(client) = self.client() {
+                    client.clock_set();
+                }
             }
             Action::Lose(hints) => self.kernel.borrow_mut().lose += hints,
             Action::Overflow => {

@@ -273,12 +273,20 @@ impl Database {
         self.run("read", |connection| pages::read_parked(connection, below, after, room))
     }
 
-    /// Forgets that a path was parked, unless it was parked again at `since` (Unix seconds) or later.
-    pub fn forget_parked(&self, local_path: &Path, since: i64) -> Result<(), DatabaseError> {
+    /// Forgets that a path was parked, unless it was parked again between `since` and `now` (Unix
+    /// seconds). A note from after `now` is one from before the clock was set back.
+    pub fn forget_parked(
+        &self,
+        local_path: &Path,
+        since: i64,
+        now: i64,
+    ) -> Result<(), DatabaseError> {
         self.run("write", |connection| {
             connection
-                .prepare_cached("DELETE FROM parked WHERE local_path = ?1 AND last_seen < ?2")?
-                .execute(params![local_path.as_os_str().as_bytes(), since])
+                .prepare_cached(
+                    "DELETE FROM parked WHERE local_path = ?1 AND last_seen NOT BETWEEN ?2 AND ?3",
+                )?
+                .execute(params![local_path.as_os_str().as_bytes(), since, now])
                 .map(drop)
         })
     }

@@ -260,7 +260,9 @@ fn a_parked_path_is_forgotten_unless_it_was_parked_again_meanwhile() {
     let below = |after: &str| database.parked_page(Path::new("/w"), Path::new(after), 9).unwrap();
     assert_eq!(below(""), [Path::new("/w/a"), odd]);
     assert_eq!(below("/w/a"), [odd]);
-    database.forget_parked(Path::new("/w/a"), 6).unwrap();
-    database.forget_parked(odd, 6).unwrap();
+    database.forget_parked(Path::new("/w/a"), 6, 6).unwrap();
+    database.forget_parked(odd, 6, 6).unwrap();
     assert_eq!(below(""), [odd]);
+    database.forget_parked(odd, 1, 5).unwrap();
+    assert!(below("").is_empty(), "the clock was set back since");
 }
