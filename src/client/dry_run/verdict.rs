@@ -69,7 +69,8 @@ pub(super) struct File<'f> {
 /// Decides.
 pub(super) fn judge(file: &File<'_>) -> Verdict {
     let now = &file.fingerprint;
-    if file.record.is_none() && !plan::is_new(file.baseline_ns, now) {
+    // What is parked was wanted once, whatever its times say.
+    if file.record.is_none() && file.parked.is_none() && !plan::is_new(file.baseline_ns, now) {
         return Verdict::Leave(WhyNot::Old);
     }
     let remote_path = match &file.remote_path {
@@ -210,6 +211,8 @@ mod tests {
     fn a_file_that_failed_before_is_tried_again_and_told_why_it_failed() {
         let parked = File { parked: Some("too large"), ..file(None) };
         check(&parked, "upload", "again", "again; before: too large");
+        let old = File { baseline_ns: Some(1002), ..parked };
+        check(&old, "upload", "again", "again; before: too large");
     }
 
     #[test]
