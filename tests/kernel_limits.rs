@@ -100,6 +100,32 @@ fn a_watched_folder_whose_place_another_takes_is_that_other() {
 }
 
 #[test]
+fn a_watched_link_that_is_switched_to_another_folder_is_watched_there() {
+    let mut pair = Pair::new(Kind::Directory);
+    let [current, first, second] =
+        ["current", "release-1", "release-2"].map(|name| pair.client.beside(name));
+    for release in [&first, &second] {
+        std::fs::create_dir_all(release.join("deep")).unwrap();
+    }
+    std::os::unix::fs::symlink(&first, &current).unwrap();
+    pair.client.watches[0].folder = current.clone();
+    pair.client.start();
+    pair.write("deep/one", b"1");
+    pair.wait_for_object("uploads/deep/one", b"1");
+
+    std::fs::write(second.join("deep/before"), "2").unwrap();
+    let next = pair.client.beside("next");
+    std::os::unix::fs::symlink(&second, &next).unwrap();
+    std::fs::rename(&next, &current).unwrap();
+    pair.wait_for_object("uploads/deep/before", b"2");
+    pair.write("deep/late", b"3");
+    pair.wait_for_object("uploads/deep/late", b"3");
+    std::fs::write(first.join("deep/old"), "of the old release").unwrap();
+    pair.let_things_settle();
+    pair.assert_names(&["deep/before", "deep/late", "deep/one"]);
+}
+
+#[test]
 fn a_folder_that_becomes_readable_is_backed_up_and_watched() {
     let mut pair = Pair::new(Kind::Directory);
     pair.client.wrapper = tools::without_privileges();

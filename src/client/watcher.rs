@@ -12,10 +12,12 @@ use crate::client::scanner::ScanRequest;
 use crate::client::watch_limit;
 use crate::clock::{self, SystemClock};
 use crate::limits::WATCH_EVENTS_MAX;
+use crate::limits::watch::ROOTS_LOOK_EVERY;
 use crate::threads::Stop;
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded, select};
 use notify::event::{CreateKind, EventKindMask, ModifyKind, RemoveKind, RenameMode};
 use notify::{ErrorKind, Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -28,8 +30,13 @@ pub struct Watcher {
     events: Receiver<notify::Result<Event>>,
     overflowed: Arc<AtomicBool>,
     rewatch: Rewatch,
+    /// Which folder stood at each watch's path when it was watched.
+    roots: Vec<Option<FolderId>>,
     progress: Arc<Progress>,
 }
+
+/// Device and inode of a folder.
+type FolderId = (u64, u64);
 
 impl Watcher {
     /// Sets the watches. A folder that cannot be watched is reported, left to the scans and tried
@@ -52,7 +59,9 @@ impl Watcher {
         let config = notify::Config::default().with_follow_symlinks(false).with_event_kinds(kinds);
         let inotify = RecommendedWatcher::new(forward, config)?;
         let rewatch = Rewatch::default();
-        let mut watcher = Self { hints, scans, inotify, events, overflowed, rewatch, progress };
+        let roots = vec![None; hints.scope.watches().len()];
+        let mut watcher =
+            Self { hints, scans, inotify, events, overflowed, rewatch, roots, progress };
         for index in watcher.all_watches() {
             watcher.watch(index);
         }
@@ -61,6 +70,7 @@ impl Watcher {
 
     /// Forwards events until `stop` is raised.
     pub fn run(mut self, stop: &Stop) {
+        let looks = crossbeam_channel::tick(ROOTS_LOOK_EVERY);
         loop {
             let retry =
                 self.rewatch.next().map_or_else(crossbeam_channel::never, crossbeam_channel::at);
@@ -71,7 +81,29 @@ impl Watcher {
                     self.take_batch(event);
                 }
                 recv(retry) -> _ => self.close_gaps(),
+                recv(looks) -> _ => self.look_at_roots(),
             }
+        }
+    }
+
+    /// Sees whether each watched folder is still the one that is watched. No event tells of it when
+    /// a link to it is switched, as deployments do, or a folder above it is renamed.
+    fn look_at_roots(&mut self) {
+        let mut missed = false;
+        for index in self.all_watches() {
+            let path = self.hints.scope.watches()[index].local_path.clone();
+            let now = folder_at(&path);
+            if self.roots[index].is_none() || now == self.roots[index] {
+                continue;
+            }
+            if now.is_none() {
+                self.take_removed(&path);
+            } else {
+                missed |= self.watch(index);
+            }
+        }
+        if missed {
+            self.request(ScanRequest::Everything { cause: "a watched folder is another one" });
         }
     }
 
@@ -94,6 +126,8 @@ impl Watcher {
         let path = &watch.local_path;
         let mode =
             if watch.recursive { RecursiveMode::Recursive } else { RecursiveMode::NonRecursive };
+        // Before it is watched: should it be replaced in between, the next look sees that.
+        self.roots[index] = folder_at(path);
         // What is watched in part would be left as it is, with its gaps.
         let missed = self.inotify.unwatch(path).is_ok();
         match self.inotify.watch(path, mode) {
@@ -197,6 +231,7 @@ impl Watcher {
         let Some(index) = watches.position(|watch| watch.local_path == path) else { return };
         // May be unknown by now, which is what is wanted.
         let _ = self.inotify.unwatch(path);
+        self.roots[index] = None;
         if self.rewatch.failed(index, Lack::Folder, clock::monotonic()) {
             log::error!("not backed up: watched folder {path:?} is gone; it is looked for again");
             self.progress.unwatched(path, "it is gone; it is looked for again".to_owned());
@@ -222,6 +257,12 @@ impl Watcher {
             kind => format!("{kind:?}{}", paths_of(error)),
         }
     }
+}
+
+/// Which folder stands at a path, links followed.
+fn folder_at(path: &Path) -> Option<FolderId> {
+    let metadata = std::fs::metadata(path).ok().filter(std::fs::Metadata::is_dir)?;
+    Some((metadata.dev(), metadata.ino()))
 }
 
 fn lack_of(error: &notify::Error) -> Lack {
