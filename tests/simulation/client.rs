@@ -140,13 +140,16 @@ pub(super) fn scope(settings: &Settings) -> Scope {
 /// Paths that a scan reads from the database at once: few, so that much happens in between.
 const PAGE: usize = 2;
 
+/// What a scan comes by, when it is asked for the next.
+type Findings = Box<dyn Iterator<Item = Result<Finding, DatabaseError>>>;
+
 /// A scan under way.
 struct Scan {
     request: ScanRequest,
     /// The folders that are still to be walked, each with its baseline; the next one last.
     roots: Vec<(PathBuf, Option<i64>)>,
     /// The one that is being walked.
-    pass: Option<(Pass, Box<dyn Iterator<Item = Result<Finding, DatabaseError>>>)>,
+    pass: Option<(Pass, Findings)>,
     /// What the queue had no room for.
     blocked: Option<(Task, Instant)>,
 }
@@ -468,7 +471,7 @@ impl Client {
         world: &Rc<World>,
         root: &Path,
         baseline: Option<i64>,
-    ) -> (Pass, Box<dyn Iterator<Item = Result<Finding, DatabaseError>>>) {
+    ) -> (Pass, Findings) {
         let (database, below) = (Arc::clone(&world.database), root.to_owned());
         let rows = pages(move |last: Option<&(PathBuf, Known)>| {
             let after = last.map_or(Path::new(""), |(path, _)| path);

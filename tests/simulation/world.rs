@@ -400,9 +400,10 @@ impl World {
                 }
             }
             Action::Lose(hints) => self.kernel.borrow_mut().lose += hints,
-            Action::Overflow => {
+            Action::Overflow(ms) => {
                 let mut kernel = self.kernel.borrow_mut();
                 kernel.pending.clear();
+                kernel.stalled = self.now() + Duration::from_millis(*ms);
                 drop(kernel);
                 self.tell([Hint::Overflow]);
             }
