@@ -51,27 +51,55 @@ pub struct Scanner<C> {
     pub progress: Arc<Progress>,
 }
 
+/// When everything is to be scanned next.
+struct Rhythm {
+    interval: Duration,
+    due: Instant,
+}
+
+impl Rhythm {
+    fn new(interval: Duration, now: Instant) -> Self {
+        Self { interval, due: now + interval }
+    }
+
+    /// For how long it is not yet time.
+    fn wait(&self, now: Instant) -> Duration {
+        self.due.saturating_duration_since(now)
+    }
+
+    /// Takes in that a scan has ended. Only one of everything puts the next one off: where folders
+    /// appear all day there would never be another.
+    fn scanned(&mut self, request: &ScanRequest, now: Instant) {
+        if matches!(request, ScanRequest::Everything { .. }) {
+            self.due = now + self.interval;
+        }
+    }
+}
+
 impl<C: Clock + Sync> Scanner<C> {
     /// Scans everything once, releases the queue, then scans on request and at intervals until
     /// `stop` is raised.
     pub fn run(mut self, requests: &Receiver<ScanRequest>, stop: &Stop) {
         self.scan(&ScanRequest::Everything { cause: "start" }, stop);
         self.comparison.queue.release();
-        loop {
-            select! {
-                recv(stop.receiver()) -> _ => return,
-                recv(requests) -> request => {
-                    let Ok(first) = request else { return };
-                    for request in coalesce(first, requests.try_iter()) {
-                        self.scan(&request, stop);
-                    }
+        let mut rhythm = Rhythm::new(self.interval, self.comparison.clock.monotonic());
+        while !stop.is_raised() {
+            let wait = rhythm.wait(self.comparison.clock.monotonic());
+            let first = if wait.is_zero() {
+                ScanRequest::Everything { cause: "interval" }
+            } else {
+                select! {
+                    recv(stop.receiver()) -> _ => return,
+                    recv(requests) -> request => match request {
+                        Ok(request) => request,
+                        Err(_) => return,
+                    },
+                    default(wait) => continue,
                 }
-                default(self.interval) => {
-                    self.scan(&ScanRequest::Everything { cause: "interval" }, stop);
-                }
-            }
-            if stop.is_raised() {
-                return;
+            };
+            for request in coalesce(first, requests.try_iter()) {
+                self.scan(&request, stop);
+                rhythm.scanned(&request, self.comparison.clock.monotonic());
             }
         }
     }
@@ -237,6 +265,23 @@ fn coalesce(first: ScanRequest, more: impl Iterator<Item = ScanRequest>) -> Vec<
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock;
+
+    #[test]
+    fn scans_of_new_folders_do_not_put_off_the_scan_of_everything() {
+        let start = clock::monotonic();
+        let at = |second| start + Duration::from_secs(second);
+        let mut rhythm = Rhythm::new(Duration::from_secs(60), start);
+        let wait = |rhythm: &Rhythm, second| rhythm.wait(at(second)).as_secs();
+        for second in [20, 40, 59] {
+            rhythm.scanned(&ScanRequest::Folder("/a".into()), at(second));
+            rhythm.scanned(&ScanRequest::ClockSet, at(second));
+            assert_eq!(wait(&rhythm, second), 60 - second);
+        }
+        assert_eq!([60, 70].map(|second| wait(&rhythm, second)), [0, 0], "it is not passed over");
+        rhythm.scanned(&ScanRequest::Everything { cause: "interval" }, at(70));
+        assert_eq!(wait(&rhythm, 71), 59);
+    }
 
     #[test]
     fn requests_of_one_batch_are_scanned_once_each() {

@@ -4,122 +4,30 @@
 //! baselines, and what a scan makes of a walk. What stands in for it: the threads, whose turns are given by `world`;
 //! the walk; and inotify, whose watches are set when the watcher hears of a folder and not before.
 
-use super::disk::{self, Hint, Node};
+use super::disk::Hint;
 use super::history::Settings;
+use super::machine::{SimulatedClock, SimulatedDisk};
+use super::scan::Scan;
 use super::server::SimulatedRemote;
 use super::world::World;
-use s3up::client::ahead::pages;
 use s3up::client::baselines::Baselines;
-use s3up::client::comparison::{Comparison, Pass};
+use s3up::client::comparison::Comparison;
 use s3up::client::config::{Stability, Upload, Watch};
 use s3up::client::denied::Denied;
-use s3up::client::disk::{Disk, OpenFile};
 use s3up::client::filter::{Filter, Pattern, Patterns};
-use s3up::client::fingerprint::Fingerprint;
 use s3up::client::hints::{Batch, Hints};
-use s3up::client::plan::Known;
-use s3up::client::queue::{Popped, Pushed, SharedQueue, Task};
+use s3up::client::queue::{Popped, SharedQueue};
 use s3up::client::scanner::ScanRequest;
 use s3up::client::scope::Scope;
-use s3up::client::survey::{Finding, survey};
 use s3up::client::uploader::Uploader;
-use s3up::client::walk::{Seen, WalkError, as_folder};
-use s3up::clock::Clock;
 use s3up::remote_path::RemotePrefix;
-use s3up::sqlite::DatabaseError;
 use s3up::threads::StopSource;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
-use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
-
-/// The machine's disk, as the client sees it.
-#[derive(Clone)]
-pub(super) struct SimulatedDisk(Rc<World>);
-
-/// An open file. It stays the same one, whatever becomes of its name.
-pub(super) struct SimulatedFile {
-    world: Rc<World>,
-    file: disk::File,
-    position: usize,
-}
-
-impl Disk for SimulatedDisk {
-    type File = SimulatedFile;
-
-    fn look(&self, path: &Path) -> io::Result<Option<Fingerprint>> {
-        self.0.quick_call();
-        let seen = self.0.disk.borrow().file(path).map(|file| file.borrow().fingerprint());
-        self.0.quick_call();
-        Ok(seen)
-    }
-
-    fn is_folder(&self, path: &Path) -> bool {
-        self.0.quick_call();
-        self.0.is_folder(path)
-    }
-
-    fn open(&self, _: &Path, path: &Path) -> io::Result<Option<(SimulatedFile, Fingerprint)>> {
-        self.0.quick_call();
-        let Some(file) = self.0.disk.borrow().file(path).cloned() else { return Ok(None) };
-        if !file.borrow().readable {
-            return Err(ErrorKind::PermissionDenied.into());
-        }
-        self.0.quick_call();
-        let fingerprint = file.borrow().fingerprint();
-        self.0.opened(path);
-        Ok(Some((SimulatedFile { world: Rc::clone(&self.0), file, position: 0 }, fingerprint)))
-    }
-}
-
-impl Read for SimulatedFile {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.world.quick_call();
-        let inode = self.file.borrow();
-        let piece = usize::try_from(self.world.settings.piece).unwrap();
-        let rest = inode.bytes.get(self.position..).unwrap_or_default();
-        let count = rest.len().min(buffer.len()).min(piece.max(1));
-        buffer[..count].copy_from_slice(&rest[..count]);
-        self.position += count;
-        Ok(count)
-    }
-}
-
-impl Seek for SimulatedFile {
-    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
-        let SeekFrom::Start(position) = to else { return Err(ErrorKind::Unsupported.into()) };
-        self.position = usize::try_from(position).unwrap();
-        Ok(position)
-    }
-}
-
-impl OpenFile for SimulatedFile {
-    fn fingerprint(&self) -> io::Result<Fingerprint> {
-        self.world.quick_call();
-        Ok(self.file.borrow().fingerprint())
-    }
-}
-
-/// The machine's clocks, as the client sees them.
-#[derive(Clone)]
-pub(super) struct SimulatedClock(Rc<World>);
-
-impl Clock for SimulatedClock {
-    fn monotonic(&self) -> Instant {
-        let now = self.0.monotonic();
-        self.0.quick_call();
-        now
-    }
-
-    fn unix_seconds(&self) -> i64 {
-        let now = self.0.unix_ns().div_euclid(1_000_000_000);
-        self.0.quick_call();
-        now
-    }
-}
+use std::time::Duration;
 
 /// What is backed up: `a` with what is in it, if no pattern leaves it out, and the files of `b` alone.
 pub(super) fn scope(settings: &Settings) -> Scope {
@@ -137,67 +45,22 @@ pub(super) fn scope(settings: &Settings) -> Scope {
     Scope::new(vec![watch("a", "", true), watch("b", "second/", false)], Path::new("/client.db"))
 }
 
-/// Paths that a scan reads from the database at once: few, so that much happens in between.
-const PAGE: usize = 2;
-
-/// A scan under way.
-struct Scan {
-    request: ScanRequest,
-    /// The folders that are still to be walked, each with its baseline; the next one last.
-    roots: Vec<(PathBuf, Option<i64>)>,
-    /// The one that is being walked.
-    pass: Option<(Pass, Box<dyn Iterator<Item = Result<Finding, DatabaseError>>>)>,
-    /// What the queue had no room for.
-    blocked: Option<(Task, Instant)>,
-}
-
-/// The walk of a folder as `walk` does it: each folder is listed when it is come by, and each file
-/// looked at when its turn comes.
-fn walk(world: &Rc<World>, root: &Path) -> impl Iterator<Item = Result<Seen, WalkError>> + use<> {
-    let (world, mut rest) = (Rc::clone(world), vec![(root.to_owned(), true)]);
-    std::iter::from_fn(move || {
-        while let Some((path, is_folder)) = rest.pop() {
-            world.quick_call();
-            let node = world.disk.borrow().node(&path).cloned();
-            match node {
-                Some(Node::Folder) if is_folder && world.scope.enters(&path) => {
-                    let mut inside: Vec<_> = world.disk.borrow().list(&path);
-                    inside.sort_by_key(|(path, node)| {
-                        let folder = matches!(node, Node::Folder);
-                        let path = if folder { as_folder(path) } else { path.clone() };
-                        std::cmp::Reverse(path.into_os_string())
-                    });
-                    let inside = inside.into_iter();
-                    rest.extend(inside.map(|(path, node)| (path, matches!(node, Node::Folder))));
-                }
-                Some(Node::File(file)) if !is_folder => {
-                    let fingerprint = file.borrow().fingerprint();
-                    world.quick_call();
-                    return Some(Ok(Seen { path, fingerprint }));
-                }
-                _ => {}
-            }
-        }
-        None
-    })
-}
-
 /// The client; see the module's head.
 pub(super) struct Client {
     uploader: Uploader<SimulatedDisk, SimulatedRemote, SimulatedClock>,
     hints: RefCell<Hints<SimulatedDisk, SimulatedClock>>,
-    queue: Arc<SharedQueue>,
-    comparison: Comparison<SimulatedClock>,
-    baselines: RefCell<Baselines>,
+    pub(super) queue: Arc<SharedQueue>,
+    pub(super) comparison: Comparison<SimulatedClock>,
+    pub(super) baselines: RefCell<Baselines>,
     stop: RefCell<StopSource>,
     stopped: Cell<Option<Duration>>,
     hearing: Cell<bool>,
-    scanning: Cell<bool>,
+    pub(super) scanning: Cell<bool>,
     working: Cell<u64>,
-    work_due: Cell<Option<Duration>>,
-    requests: RefCell<VecDeque<ScanRequest>>,
-    scan: RefCell<Option<Scan>>,
-    next_scan: Cell<Option<Duration>>,
+    pub(super) work_due: Cell<Option<Duration>>,
+    pub(super) requests: RefCell<VecDeque<ScanRequest>>,
+    pub(super) scan: RefCell<Option<Scan>>,
+    pub(super) next_scan: Cell<Option<Duration>>,
 }
 
 impl Client {
@@ -363,146 +226,5 @@ impl Client {
             }
             Popped::Nothing | Popped::Closed => self.work_due.set(None),
         }
-    }
-
-    /// When the next scan at its interval is due.
-    pub(super) fn next_scan(&self) -> Option<Duration> {
-        self.next_scan.get().filter(|_| !self.is_stopping() && self.scan.borrow().is_none())
-    }
-
-    /// Lets the next scan at its interval begin now.
-    pub(super) fn scan_soon(&self, world: &World) {
-        self.next_scan.set(Some(world.now()));
-    }
-
-    /// Lets no scan begin by time alone.
-    pub(super) fn scan_never(&self) {
-        self.next_scan.set(None);
-    }
-
-    pub(super) fn scan_is_due(&self, world: &World) -> bool {
-        if self.scanning.get() || self.is_stopping() {
-            return false;
-        }
-        match &*self.scan.borrow() {
-            Some(Scan { blocked: Some(_), .. }) => self.has_room(world),
-            Some(_) => true,
-            None => {
-                !self.requests.borrow().is_empty()
-                    || self.next_scan.get().is_some_and(|due| due <= world.now())
-            }
-        }
-    }
-
-    fn has_room(&self, world: &World) -> bool {
-        let room = usize::try_from(world.settings.room).unwrap();
-        self.queue.len() < room - room / 8
-    }
-
-    /// The scanner goes on by one path.
-    pub(super) fn scan_on(&self, world: &Rc<World>) {
-        self.scanning.set(true);
-        self.scan_step(world);
-        self.scanning.set(false);
-    }
-
-    fn scan_step(&self, world: &Rc<World>) {
-        let Some(mut scan) = self.scan.take().or_else(|| self.begin_scan(world)) else { return };
-        if let Some((task, due)) = scan.blocked.take() {
-            self.offer(&mut scan, task, due);
-        } else if let Some((pass, findings)) = &mut scan.pass {
-            match findings.next() {
-                Some(finding) => {
-                    if let Some((task, due)) = self.comparison.take(pass, finding.unwrap()).unwrap()
-                    {
-                        self.offer(&mut scan, task, due);
-                    }
-                }
-                None => {
-                    let (pass, _) = scan.pass.take().unwrap();
-                    self.comparison.end(pass).unwrap();
-                }
-            }
-        } else if let Some((root, baseline)) = scan.roots.pop() {
-            scan.pass = Some(self.begin_pass(world, &root, baseline));
-        } else {
-            self.end_scan(world, &scan);
-            return;
-        }
-        *self.scan.borrow_mut() = Some(scan);
-    }
-
-    fn begin_scan(&self, world: &World) -> Option<Scan> {
-        let request = self.requests.borrow_mut().pop_front();
-        let request = match request {
-            Some(request) => request,
-            None if self.next_scan.get().is_some_and(|due| due <= world.now()) => {
-                ScanRequest::Everything { cause: "interval" }
-            }
-            None => return None,
-        };
-        world.note(|| format!("scan: {request:?}"));
-        let mut baselines = self.baselines.borrow_mut();
-        let mut roots = Vec::new();
-        match &request {
-            ScanRequest::Everything { .. } => {
-                self.next_scan.set(None);
-                baselines.look();
-                let watches = world.scope.watches().iter().enumerate();
-                roots.extend(watches.map(|(i, watch)| (watch.local_path.clone(), baselines.of(i))));
-            }
-            ScanRequest::Folder(path) if world.scope.enters(path) => {
-                roots.push((path.clone(), None));
-            }
-            ScanRequest::Folder(_) => {}
-            ScanRequest::ClockSet => {
-                baselines.look();
-            }
-        }
-        roots.reverse();
-        Some(Scan { request, roots, pass: None, blocked: None })
-    }
-
-    fn begin_pass(
-        &self,
-        world: &Rc<World>,
-        root: &Path,
-        baseline: Option<i64>,
-    ) -> (Pass, Box<dyn Iterator<Item = Result<Finding, DatabaseError>>>) {
-        let (database, below) = (Arc::clone(&world.database), root.to_owned());
-        let rows = pages(move |last: Option<&(PathBuf, Known)>| {
-            let after = last.map_or(Path::new(""), |(path, _)| path);
-            database.page(&below, after, PAGE)
-        });
-        let (database, below) = (Arc::clone(&world.database), root.to_owned());
-        let parked = pages(move |last: Option<&PathBuf>| {
-            database.parked_page(&below, last.map_or(Path::new(""), PathBuf::as_path), PAGE)
-        });
-        let pass = self.comparison.begin(root, baseline);
-        (pass, Box::new(survey(walk(world, root), rows, parked)))
-    }
-
-    fn end_scan(&self, world: &World, scan: &Scan) {
-        if matches!(scan.request, ScanRequest::Everything { cause: "start" }) {
-            self.queue.release();
-        }
-        self.work_due.set(Some(Duration::ZERO));
-        if matches!(scan.request, ScanRequest::Everything { .. }) {
-            let interval = Duration::from_secs(world.settings.interval_seconds);
-            self.next_scan.set(Some(world.now() + interval));
-        }
-    }
-
-    /// The clock of the machine was set.
-    pub(super) fn clock_set(&self) {
-        self.requests.borrow_mut().push_back(ScanRequest::ClockSet);
-    }
-
-    fn offer(&self, scan: &mut Scan, task: Task, due: Instant) {
-        if self.queue.push_scanned(task.clone(), due) == Pushed::Full {
-            self.queue.release();
-            scan.blocked = Some((task, due));
-        }
-        self.work_due.set(Some(Duration::ZERO));
     }
 }

@@ -88,7 +88,7 @@ fn settings(rng: &mut Rng) -> Settings {
         own_limit: one(rng, &[0, 0, 50, 500]),
         latency_ms: one(rng, &[0, 1, 20]),
         call_us: one(rng, &[1, 20, 2000]),
-        mix: one(rng, &[0, 32, 128]),
+        mix: one(rng, &[0, 32, 128, 255]),
         piece: one(rng, &[1, 16, 1000]),
     }
 }
@@ -123,7 +123,7 @@ fn when(rng: &mut Rng, mood: Mood) -> When {
         match rng.u8(..3) {
             0 => When::Call(rng.u64(..24)),
             1 => When::Call(rng.u64(..4)),
-            _ => When::Open(rng.u64(..12)),
+            _ => When::Open(rng.u64(..20)),
         }
     } else {
         When::After(Duration::from_millis(rng.u64(..mood.pause)))
@@ -222,7 +222,7 @@ fn wrong(rng: &mut Rng) -> Action {
         8 => Action::Poison(place(rng, FILES), rng.u64(1..8)),
         9..11 => Action::Pace(one(rng, &[1, 1000, 50_000, 500_000])),
         11..13 => Action::Lose(rng.u64(1..6)),
-        13 => Action::Overflow,
+        13 => Action::Overflow(rng.u64(..10_000)),
         14 => Action::Stall(rng.u64(..10_000)),
         15 => Action::Echo,
         16 => {

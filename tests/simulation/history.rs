@@ -110,8 +110,8 @@ pub(super) enum Action {
     SetClock(i64),
     /// So many hints get lost and nobody knows.
     Lose(u64),
-    /// The kernel's queue of hints overflows.
-    Overflow,
+    /// The kernel's queue of hints overflows, and is not read for so many milliseconds.
+    Overflow(u64),
     /// The watcher gets no processor for so many milliseconds.
     Stall(u64),
     /// The last hints are told once more.
@@ -287,7 +287,7 @@ impl Display for Action {
             Self::Grow(path, bytes, times, ms) => write!(f, "grow {path} {bytes} {times} {ms}"),
             Self::SetClock(ms) => write!(f, "set-clock {ms}"),
             Self::Lose(hints) => write!(f, "lose {hints}"),
-            Self::Overflow => f.write_str("overflow"),
+            Self::Overflow(ms) => write!(f, "overflow {ms}"),
             Self::Stall(ms) => write!(f, "stall {ms}"),
             Self::Echo => f.write_str("echo"),
             Self::Hint(path) => write!(f, "hint {path}"),
@@ -328,7 +328,7 @@ impl FromStr for Action {
             }
             ["set-clock", ms] => Self::SetClock(parse(ms)?),
             ["lose", hints] => Self::Lose(parse(hints)?),
-            ["overflow"] => Self::Overflow,
+            ["overflow", ms] => Self::Overflow(parse(ms)?),
             ["stall", ms] => Self::Stall(parse(ms)?),
             ["echo"] => Self::Echo,
             ["hint", path] => Self::Hint(place(path)),

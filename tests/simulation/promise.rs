@@ -154,6 +154,15 @@ impl World {
     fn check_files(&self, soon: bool) -> Result<(), String> {
         let parked: BTreeMap<PathBuf, String> =
             self.database.parked().unwrap().into_iter().collect();
+        // A server that is away is no file's fault, unless it serves others.
+        let away = ["nobody", "the connection", "the answer is", "the server answers 503"];
+        let blamed = parked.iter().find(|(_, reason)| {
+            let blamed = away.iter().any(|away| reason.starts_with(away));
+            blamed && !reason.contains("others are stored meanwhile")
+        });
+        if let Some((path, reason)) = blamed {
+            return Err(format!("{} is blamed for the server: {reason}", path.display()));
+        }
         let paths: Vec<PathBuf> =
             self.disk.borrow().files().map(|(path, _)| path.clone()).collect();
         for path in &paths {

@@ -10,19 +10,20 @@
 
 use super::client::{self, Client};
 use super::disk::{FileSystem, Hint, Node};
-use super::history::{Action, History, ROOT, Settings, Step, When};
+use super::history::{Action, History, ROOT, Settings, When};
+use super::kernel::Kernel;
+use super::machine::FileClocks;
+use super::script::{Growth, Script};
 use super::server::Server;
-use s3up::client::baseline::Moment;
-use s3up::client::baselines::FileClock;
 use s3up::client::database::Database;
 use s3up::client::scope::{Place, Scope};
 use s3up::clock;
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Unix time at the beginning, in nanoseconds.
@@ -33,57 +34,6 @@ const TURNS_MAX: u64 = 200_000;
 
 /// The client's process is gone.
 struct Crashed;
-
-/// What the kernel has to tell the watcher.
-#[derive(Debug, Default)]
-pub(super) struct Kernel {
-    /// The folders whose changes are heard of.
-    pub(super) watched: BTreeSet<PathBuf>,
-    /// What is to be told.
-    pub(super) pending: VecDeque<Hint>,
-    /// When it is told; set whenever there is something.
-    pub(super) due: Option<Duration>,
-    /// What was told last.
-    pub(super) told: Vec<Hint>,
-    /// The watcher gets no turn before this.
-    stalled: Duration,
-    /// How many of the next hints get lost.
-    lose: u64,
-}
-
-/// What a growing file still has before it.
-#[derive(Clone, Debug)]
-struct Growth {
-    due: Duration,
-    action: Action,
-    left: u64,
-    every: Duration,
-}
-
-/// What is left of the history.
-#[derive(Debug, Default)]
-struct Script {
-    steps: VecDeque<Step>,
-    /// When the step before was taken, and at which call.
-    before: (Duration, u64),
-    /// The call at which a file was opened first since then.
-    opened: Option<u64>,
-    growths: Vec<Growth>,
-}
-
-/// The stamp that a file would get now, and how long the machine has been running.
-#[derive(Clone, Debug, Default)]
-pub(super) struct FileClocks(Arc<Mutex<(i64, Duration)>>);
-
-impl FileClock for FileClocks {
-    fn stamp(&self, _: &Path) -> i64 {
-        self.0.lock().unwrap().0
-    }
-
-    fn moment(&self) -> Moment {
-        Moment { boot: "the first".to_owned(), since_boot: self.0.lock().unwrap().1 }
-    }
-}
 
 /// Who gets a turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,7 +52,7 @@ pub(super) struct World {
     begin: Instant,
     now: Cell<Duration>,
     set_ms: Cell<i64>,
-    calls: Cell<u64>,
+    pub(super) calls: Cell<u64>,
     turns: Cell<u64>,
     /// How many turns of the client are under way, each in the midst of the one before.
     depth: Cell<u32>,
@@ -110,7 +60,7 @@ pub(super) struct World {
     pub(super) file_clock: FileClocks,
     pub(super) kernel: RefCell<Kernel>,
     pub(super) server: RefCell<Server>,
-    script: RefCell<Script>,
+    pub(super) script: RefCell<Script>,
     chance: RefCell<fastrand::Rng>,
     pub(super) database: Arc<Database>,
     client: RefCell<Option<Rc<Client>>>,
@@ -217,12 +167,6 @@ impl World {
         }
     }
 
-    /// The client has opened a file.
-    pub(super) fn opened(&self, path: &Path) {
-        *self.opens.borrow_mut().entry(path.to_owned()).or_default() += 1;
-        self.script.borrow_mut().opened.get_or_insert(self.calls.get());
-    }
-
     /// A call that takes as long as one to disk or clock.
     pub(super) fn quick_call(self: &Rc<Self>) {
         self.call(Duration::from_micros(self.settings.call_us));
@@ -310,18 +254,6 @@ impl World {
         kernel.due.map(|due| due.max(kernel.stalled))
     }
 
-    fn step_is_due(&self) -> bool {
-        let script = self.script.borrow();
-        let (moment, call) = script.before;
-        script.steps.front().is_some_and(|step| match step.when {
-            When::After(time) => moment + time <= self.now(),
-            When::Call(number) => call + number <= self.calls.get(),
-            When::Open(number) => {
-                script.opened.is_some_and(|opened| opened + number <= self.calls.get())
-            }
-        })
-    }
-
     /// The next moment at which something is due. A step that waits for a call of the client comes
     /// when the client has nothing to do but to scan at its interval.
     fn next(&self) -> Option<Duration> {
@@ -348,42 +280,6 @@ impl World {
         next.into_iter().min()
     }
 
-    /// Whether every step was taken.
-    pub(super) fn is_over(&self) -> bool {
-        let script = self.script.borrow();
-        script.steps.is_empty() && script.growths.is_empty()
-    }
-
-    fn take_step(self: &Rc<Self>) {
-        let step = {
-            let mut script = self.script.borrow_mut();
-            script.before = (self.now(), self.calls.get());
-            script.opened = None;
-            script.steps.pop_front()
-        };
-        if let Some(step) = step {
-            self.note(|| format!("* {step}"));
-            self.happen(&step.action);
-        }
-    }
-
-    fn grow(self: &Rc<Self>) {
-        let action = {
-            let now = self.now();
-            let growths = &mut self.script.borrow_mut().growths;
-            let Some(index) = growths.iter().position(|growth| growth.due <= now) else { return };
-            let growth = &mut growths[index];
-            growth.left -= 1;
-            growth.due += growth.every;
-            let action = growth.action.clone();
-            if growth.left == 0 {
-                growths.remove(index);
-            }
-            action
-        };
-        self.happen(&action);
-    }
-
     pub(super) fn happen(self: &Rc<Self>, action: &Action) {
         match action {
             Action::Grow(place, bytes, times, ms) if *times > 0 => {
@@ -400,9 +296,10 @@ impl World {
                 }
             }
             Action::Lose(hints) => self.kernel.borrow_mut().lose += hints,
-            Action::Overflow => {
+            Action::Overflow(ms) => {
                 let mut kernel = self.kernel.borrow_mut();
                 kernel.pending.clear();
+                kernel.stalled = self.now() + Duration::from_millis(*ms);
                 drop(kernel);
                 self.tell([Hint::Overflow]);
             }
@@ -438,46 +335,6 @@ impl World {
                 self.tell(hints);
             }
         }
-    }
-
-    /// Hands hints to the watcher, if it watches the folder they are about.
-    fn tell(&self, hints: impl IntoIterator<Item = Hint>) {
-        let mut kernel = self.kernel.borrow_mut();
-        let latency = Duration::from_millis(self.settings.latency_ms);
-        for hint in hints {
-            let heard = match &hint {
-                Hint::Overflow => true,
-                Hint::Changed(path)
-                | Hint::Made(path)
-                | Hint::Removed(path)
-                | Hint::From(path)
-                | Hint::To(path) => {
-                    path.parent().is_some_and(|folder| kernel.watched.contains(folder))
-                }
-            };
-            if let Hint::From(path) | Hint::Removed(path) = &hint {
-                // What was watched there is watched there no longer.
-                kernel.watched.retain(|folder| !folder.starts_with(path));
-            }
-            // A queue that has overflowed takes nothing until it is read.
-            if !heard || kernel.pending.back() == Some(&Hint::Overflow) {
-                continue;
-            }
-            if kernel.lose > 0 && hint != Hint::Overflow {
-                kernel.lose -= 1;
-                self.unheard.set(true);
-                continue;
-            }
-            kernel.pending.push_back(hint);
-            kernel.due = kernel.due.or(Some(self.now() + latency));
-        }
-    }
-
-    /// Watches all folders of a watch that lie at or below `folder`.
-    pub(super) fn watch(&self, folder: &Path, recursive: bool) {
-        let found = self.disk.borrow().folders(folder);
-        let found = found.into_iter().filter(|found| recursive || found == folder);
-        self.kernel.borrow_mut().watched.extend(found);
     }
 
     fn start(self: &Rc<Self>) {
@@ -528,12 +385,6 @@ impl World {
     /// Whether a folder stands at `path`.
     pub(super) fn is_folder(&self, path: &Path) -> bool {
         matches!(self.disk.borrow().node(path), Some(Node::Folder))
-    }
-
-    /// Whether what is in the folders below `path` is backed up, and so watched.
-    pub(super) fn lies_in_recursive_watch(&self, path: &Path) -> bool {
-        let mut watches = self.scope.watches().iter();
-        watches.any(|watch| watch.recursive && path.starts_with(&watch.local_path))
     }
 
     /// The folder of all paths.
