@@ -70,8 +70,9 @@ fn select(connection: &Connection, parked: usize, uploads: usize) -> rusqlite::R
     let transaction = connection.unchecked_transaction()?;
     let number = |value: i64| u64::try_from(value).unwrap_or_default();
     let limit = |most: usize| i64::try_from(most).unwrap_or(i64::MAX);
+    // Without those that are being sent anew just now (`Database::sending`).
     let (files, bytes) = transaction.query_row(
-        "SELECT count(*), CAST(total(file_size) AS INTEGER) FROM files",
+        "SELECT count(*), CAST(total(file_size) AS INTEGER) FROM files WHERE file_size >= 0",
         [],
         |row| Ok((number(row.get(0)?), number(row.get(1)?))),
     )?;
@@ -93,7 +94,7 @@ fn select(connection: &Connection, parked: usize, uploads: usize) -> rusqlite::R
     let last_uploads = transaction
         .prepare(
             "SELECT local_path, remote_path, file_size, uploaded_at FROM files \
-             ORDER BY uploaded_at DESC, local_path LIMIT ?1",
+             WHERE file_size >= 0 ORDER BY uploaded_at DESC, local_path LIMIT ?1",
         )?
         .query_map([limit(uploads)], |row| {
             Ok(LastUpload {
