@@ -52,7 +52,8 @@ pub(super) fn history(seed: u64) -> History {
     history.steps.push(Step { when: after(&mut rng), action: Action::Start });
     let hot = Hot::draw(&mut rng);
     let mut mood = Mood::draw(&mut rng);
-    let count = rng.usize(2..50);
+    let most = one(&mut rng, &[8, 50]);
+    let count = rng.usize(2..most);
     while history.steps.len() < count {
         if rng.u8(..8) == 0 {
             mood = Mood::draw(&mut rng);
@@ -67,6 +68,16 @@ pub(super) fn history(seed: u64) -> History {
                 history.steps.push(Step { when: after(&mut rng), action });
             }
             history.steps.push(Step { when: after(&mut rng), action: Action::Start });
+        }
+    }
+    if rng.bool() {
+        // Nothing that comes later makes good what goes wrong here.
+        let write = Action::Write(Place::new(hot.file), rng.usize(1..60));
+        let when = When::After(Duration::from_millis(rng.u64(..60_000)));
+        history.steps.push(Step { when, action: write });
+        for _ in 0..rng.usize(1..3) {
+            let when = When::Open(rng.u64(..20));
+            history.steps.push(Step { when, action: hot.change(&mut rng) });
         }
     }
     history

@@ -65,9 +65,9 @@ impl World {
         Ok(Tally { uploads, files, heard })
     }
 
-    /// Goes on until the client has nothing to do; for a day at most.
+    /// Goes on until the client has nothing to do; for an hour at most, which is longer than any pause.
     fn come_to_rest(self: &Rc<Self>, begin: impl Fn(&super::client::Client)) -> Result<(), String> {
-        let until = self.now() + Duration::from_secs(24 * 60 * 60);
+        let until = self.now() + Duration::from_secs(60 * 60);
         let client = self.client().ok_or("the client does not run")?;
         // Notes have seconds: what was parked in the second of a scan is not forgotten by it.
         self.pass(Duration::from_secs(1));
@@ -80,7 +80,11 @@ impl World {
             rests || world.now() > until
         };
         self.run(idle)?;
-        if client.is_idle() { Ok(()) } else { Err("it does not come to rest".to_owned()) }
+        if client.is_idle() && self.now() <= until {
+            Ok(())
+        } else {
+            Err("it does not come to rest".to_owned())
+        }
     }
 
     fn fate(&self, path: &Path) -> Option<Fate> {
@@ -90,7 +94,7 @@ impl World {
         }
         let disk = self.disk.borrow();
         let inode = disk.file(path)?.borrow();
-        let known = self.database.record(path).unwrap().is_some();
+        let known = self.known.borrow().contains(path);
         if !(inode.new || known || self.settings.upload_existing == 1) {
             return Some(Fate::Old);
         }
@@ -120,6 +124,7 @@ impl World {
     fn judge_row(&self, path: &Path) -> Result<bool, String> {
         let shown = path.display();
         let Some(row) = self.database.record(path).unwrap() else { return Ok(false) };
+        self.known.borrow_mut().insert(path.to_owned());
         let server = self.server.borrow();
         if !server.acknowledged.contains(&(row.remote_path.clone(), row.sha256)) {
             return Err(format!("{shown} has a row without an acknowledgement"));

@@ -19,7 +19,7 @@ use s3up::client::database::Database;
 use s3up::client::scope::{Place, Scope};
 use s3up::clock;
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -72,6 +72,8 @@ pub(super) struct World {
     pub(super) starts: Cell<u64>,
     /// How often the client opened each file.
     pub(super) opens: RefCell<BTreeMap<PathBuf, u64>>,
+    /// The files that ever had a row: they are wanted, however old they look.
+    pub(super) known: RefCell<BTreeSet<PathBuf>>,
     /// What of the promise was broken first.
     pub(super) broken: RefCell<Option<String>>,
     trace: RefCell<Option<Vec<String>>>,
@@ -103,6 +105,7 @@ impl World {
             unheard: Cell::default(),
             starts: Cell::default(),
             opens: RefCell::default(),
+            known: RefCell::default(),
             broken: RefCell::default(),
             trace: RefCell::new(traced.then(Vec::new)),
             settings,
