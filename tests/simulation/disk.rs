@@ -79,7 +79,7 @@ pub(super) struct FileSystem {
     pub(super) silent: bool,
     /// What was in a file, ever, for each look it had.
     states: HashSet<(Fingerprint, Digest)>,
-    /// How many times a file changed, or its name.
+    /// How many times a file changed, counted by its names, or a name.
     pub(super) changes: u64,
 }
 
@@ -237,7 +237,7 @@ impl FileSystem {
         let mut inode = file.borrow_mut();
         inode.ctime_ns = self.stamp();
         inode.new |= self.used;
-        self.changes += 1;
+        self.changes += u64::from(inode.names.max(1));
         self.states.insert((inode.fingerprint(), Digest::of(&inode.bytes)));
     }
 
