@@ -8,7 +8,7 @@ use super::history::{Action, Place};
 use s3up::client::fingerprint::Fingerprint;
 use s3up::digest::Digest;
 use std::cell::RefCell;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ops::Bound;
 use std::path::{Path, PathBuf};
 use std::rc::{Rc, Weak};
@@ -78,7 +78,7 @@ pub(super) struct FileSystem {
     /// A change was made that no hint tells of: a file with two names changed.
     pub(super) silent: bool,
     /// What was in a file, ever, for each look it had.
-    states: HashSet<(Fingerprint, Digest)>,
+    states: HashMap<Fingerprint, HashSet<Digest>>,
     /// How many times a file changed, counted by its names, or a name.
     pub(super) changes: u64,
 }
@@ -104,7 +104,13 @@ impl FileSystem {
 
     /// Whether a file ever looked like this and had such bytes.
     pub(super) fn was(&self, look: &Fingerprint, digest: Digest) -> bool {
-        self.states.contains(&(*look, digest))
+        self.states.get(look).is_some_and(|digests| digests.contains(&digest))
+    }
+
+    /// Whether files with different bytes have looked like this: a clock that was set back stamped a
+    /// change with the very moment of an earlier one.
+    pub(super) fn is_ambiguous(&self, look: &Fingerprint) -> bool {
+        self.states.get(look).is_some_and(|digests| digests.len() > 1)
     }
 
     /// Every file, in the order of paths.
@@ -238,7 +244,8 @@ impl FileSystem {
         inode.ctime_ns = self.stamp();
         inode.new |= self.used;
         self.changes += u64::from(inode.names.max(1));
-        self.states.insert((inode.fingerprint(), Digest::of(&inode.bytes)));
+        let digests = self.states.entry(inode.fingerprint()).or_default();
+        digests.insert(Digest::of(&inode.bytes));
     }
 
     fn inode(&mut self) -> File {

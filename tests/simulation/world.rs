@@ -52,6 +52,8 @@ pub(super) struct World {
     begin: Instant,
     now: Cell<Duration>,
     set_ms: Cell<i64>,
+    /// Whether the clock was ever set back.
+    pub(super) set_back: Cell<bool>,
     pub(super) calls: Cell<u64>,
     turns: Cell<u64>,
     /// How many turns of the client are under way, each in the midst of the one before.
@@ -90,6 +92,7 @@ impl World {
             begin: clock::monotonic(),
             now: Cell::default(),
             set_ms: Cell::default(),
+            set_back: Cell::default(),
             calls: Cell::default(),
             turns: Cell::default(),
             depth: Cell::default(),
@@ -293,6 +296,7 @@ impl World {
             }
             Action::SetClock(ms) => {
                 self.set_ms.set(self.set_ms.get() + ms);
+                self.set_back.set(self.set_back.get() || *ms < 0);
                 self.pass(Duration::ZERO);
                 if let Some(client) = self.client() {
                     client.clock_set();
