@@ -104,7 +104,8 @@ pub fn parse<T>(
 
 /// A pattern such as `*.tmp` looks like the name of something else in YAML.
 fn hint(error: &serde_yaml::Error) -> &'static str {
-    match error.to_string().contains("unknown anchor") {
+    let text = error.to_string();
+    match text.contains("unknown anchor") || text.contains("scanning an alias") {
         true => "; hint: a value that begins with '*' needs quotes",
         false => "",
     }
