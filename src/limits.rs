@@ -217,9 +217,6 @@ pub mod watch {
     pub const LIMIT_PAUSE_FIRST: Duration = Duration::from_secs(5);
     /// ... up to this one.
     pub const LIMIT_PAUSE_MAX: Duration = Duration::from_secs(60 * 60);
-    /// Between two looks at whether the watched folders are still those that are watched: one `stat`
-    /// each, the only thing that the client does at rest.
-    pub const ROOTS_LOOK_EVERY: Duration = Duration::from_secs(15);
     /// Most paths that are remembered because they could not be looked at or watched.
     pub const DENIED_PATHS_MAX: usize = 4096;
 }

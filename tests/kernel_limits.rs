@@ -4,12 +4,14 @@
 use crate::support::bucket::Kind;
 use crate::support::pair::Pair;
 use crate::support::tools;
+use crate::support::waiting::eventually;
 use rustix::process::Signal;
 use std::fs::Permissions;
 use std::ops::Range;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::thread;
+use std::time::Duration;
 
 /// Files as many hands write them at once, in 20 folders.
 fn burst(root: &Path, numbers: Range<usize>) {
@@ -109,6 +111,7 @@ fn a_watched_link_that_is_switched_to_another_folder_is_watched_there() {
     }
     std::os::unix::fs::symlink(&first, &current).unwrap();
     pair.client.watches[0].folder = current.clone();
+    pair.client.interval_minutes = 1;
     pair.client.start();
     pair.write("deep/one", b"1");
     pair.wait_for_object("uploads/deep/one", b"1");
@@ -117,6 +120,10 @@ fn a_watched_link_that_is_switched_to_another_folder_is_watched_there() {
     let next = pair.client.beside("next");
     std::os::unix::fs::symlink(&second, &next).unwrap();
     std::fs::rename(&next, &current).unwrap();
+    // The shortest interval there is.
+    eventually(Duration::from_secs(120), "the other folder is watched", || {
+        pair.client.log().contains("a watched folder is another one").then_some(())
+    });
     pair.wait_for_object("uploads/deep/before", b"2");
     pair.write("deep/late", b"3");
     pair.wait_for_object("uploads/deep/late", b"3");

@@ -148,8 +148,8 @@ pub fn run(config: Config, bar: Option<Bar>) -> Result<(), ClientError> {
         clock: SystemClock,
     };
     let clock_set = scans.clone();
-    let watcher =
-        Watcher::start(hints, scans.clone(), Arc::clone(&progress)).map_err(ClientError::Watch)?;
+    let watcher = Watcher::start(hints, scans.clone(), config.scan.interval, Arc::clone(&progress))
+        .map_err(ClientError::Watch)?;
     let comparison = Comparison {
         scope: scope.clone(),
         database: Arc::clone(&database),

@@ -12,7 +12,6 @@ use crate::client::scanner::ScanRequest;
 use crate::client::watch_limit;
 use crate::clock::{self, SystemClock};
 use crate::limits::WATCH_EVENTS_MAX;
-use crate::limits::watch::ROOTS_LOOK_EVERY;
 use crate::threads::Stop;
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded, select};
 use notify::event::{CreateKind, EventKindMask, ModifyKind, RemoveKind, RenameMode};
@@ -21,6 +20,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 /// The watcher; see the module's head.
 pub struct Watcher {
@@ -32,6 +32,8 @@ pub struct Watcher {
     rewatch: Rewatch,
     /// Which folder stood at each watch's path when it was watched.
     roots: Vec<Option<FolderId>>,
+    /// How often that is looked at.
+    interval: Duration,
     progress: Arc<Progress>,
 }
 
@@ -39,11 +41,13 @@ pub struct Watcher {
 type FolderId = (u64, u64);
 
 impl Watcher {
-    /// Sets the watches. A folder that cannot be watched is reported, left to the scans and tried
+    /// Sets the watches. Every `interval`, the time between two scans of everything, it is seen whether
+    /// they are still on the folders that are meant. A folder that cannot be watched is reported, left to the scans and tried
     /// again later; an error means that this machine has no inotify to offer at all.
     pub fn start(
         hints: Hints<LocalDisk, SystemClock>,
         scans: Sender<ScanRequest>,
+        interval: Duration,
         progress: Arc<Progress>,
     ) -> Result<Self, notify::Error> {
         let (sender, events) = bounded(WATCH_EVENTS_MAX);
@@ -61,7 +65,7 @@ impl Watcher {
         let rewatch = Rewatch::default();
         let roots = vec![None; hints.scope.watches().len()];
         let mut watcher =
-            Self { hints, scans, inotify, events, overflowed, rewatch, roots, progress };
+            Self { hints, scans, inotify, events, overflowed, rewatch, roots, interval, progress };
         for index in watcher.all_watches() {
             watcher.watch(index);
         }
@@ -70,7 +74,7 @@ impl Watcher {
 
     /// Forwards events until `stop` is raised.
     pub fn run(mut self, stop: &Stop) {
-        let looks = crossbeam_channel::tick(ROOTS_LOOK_EVERY);
+        let looks = crossbeam_channel::tick(self.interval);
         loop {
             let retry =
                 self.rewatch.next().map_or_else(crossbeam_channel::never, crossbeam_channel::at);
@@ -87,7 +91,8 @@ impl Watcher {
     }
 
     /// Sees whether each watched folder is still the one that is watched. No event tells of it when
-    /// a link to it is switched, as deployments do, or a folder above it is renamed.
+    /// a link to it is switched, as deployments do, or a folder above it is renamed. As often as all is
+    /// scanned, and no more often: at rest the client does nothing.
     fn look_at_roots(&mut self) {
         let mut missed = false;
         for index in self.all_watches() {

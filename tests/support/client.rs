@@ -32,6 +32,7 @@ pub(crate) struct Client {
     pub(crate) environment: Vec<(&'static str, String)>,
     pub(crate) api_key: String,
     pub(crate) upload_existing: bool,
+    pub(crate) interval_minutes: u32,
     pub(crate) debounce_seconds: f64,
     pub(crate) max_attempts: u32,
     pub(crate) max_wait_seconds: u32,
@@ -66,6 +67,7 @@ impl Client {
             environment: vec![],
             api_key: WEB_KEY.to_owned(),
             upload_existing: true,
+            interval_minutes: 60,
             debounce_seconds: 0.2,
             max_attempts: 100,
             max_wait_seconds: 3600,
@@ -124,12 +126,13 @@ impl Client {
         let trust: String = self.trust.lines().map(|line| format!("  {line}\n")).collect();
         let mut yaml = format!(
             "server:\n  url: \"{}\"\n{trust}  api_key: \"{}\"\ndatabase:\n  path: {:?}\n\
-             scan:\n  upload_existing: {}\nstability:\n  debounce_seconds: {}\n  \
+             scan:\n  upload_existing: {}\n  interval_minutes: {}\nstability:\n  debounce_seconds: {}\n  \
              max_attempts: {}\n  max_wait_seconds: {}\nupload:\n  retry_delay_seconds: 0.1\nwatches:\n",
             self.url,
             self.api_key,
             self.database,
             self.upload_existing,
+            self.interval_minutes,
             self.debounce_seconds,
             self.max_attempts,
             self.max_wait_seconds
