@@ -167,8 +167,6 @@ impl<'e> Exchange<'e> {
         let mut chunk = Chunk::with_room_for(CHUNK_BYTES);
         while written == Written::All && !body.is_over() {
             written = match body.next_chunk(&mut chunk, lane)? {
-                // A worker that answers before the end wants no more.
-                Some(_) if lane.has_answer().map_err(Trouble::Lane)? => Written::Answered,
                 Some(chunk) => lane.write(chunk, worker_deadline()).map_err(Trouble::Lane)?,
                 None => Written::Answered,
             };
