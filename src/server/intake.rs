@@ -146,7 +146,9 @@ impl<'s> Intake<'s> {
         let mut size = 0;
         // Never grown: what is reserved for an upload is what its declared length needs.
         let room = usize::try_from(declared).unwrap_or(usize::MAX).min(part_bytes);
-        let mut buffer = PartBuffer::with_room_for(room).map_err(no_memory)?;
+        let may_be_several = declared > part_bytes as u64;
+        let buffer = if may_be_several { PartBuffer::for_part } else { PartBuffer::with_room_for };
+        let mut buffer = buffer(room).map_err(no_memory)?;
         let mut large: Option<(ObjectKey, Box<dyn LargeObject + 's>)> = None;
         loop {
             let bytes = part.fill_buf().map_err(FormError::from)?;

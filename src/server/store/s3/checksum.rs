@@ -3,6 +3,7 @@
 //! Pure.
 
 use crate::digest::Digest;
+use crate::server::part_buffer::PartBuffer;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http::header::HeaderName;
@@ -29,8 +30,8 @@ impl Checksum {
     }
 
     /// The checksum of a part, `signed` with its SHA-256 or not.
-    pub(super) fn of_part(part: &[u8], signed: bool) -> Self {
-        if signed { Self::Sha256(Digest::of(part)) } else { Self::Crc32(crc32fast::hash(part)) }
+    pub(super) fn of_part(part: &PartBuffer, signed: bool) -> Self {
+        if signed { Self::Sha256(Digest::of(part.bytes())) } else { Self::Crc32(part.crc32()) }
     }
 
     /// The header that makes the store compare, and keep the checksum.
@@ -68,7 +69,9 @@ mod tests {
 
     #[track_caller]
     fn check(signed: bool, name: &str, value: &str) {
-        let checksum = Checksum::of_part(b"123456789", signed);
+        let mut part = PartBuffer::for_part(9).unwrap();
+        part.fill(b"123456789");
+        let checksum = Checksum::of_part(&part, signed);
         assert_eq!(checksum.header()[name], value);
         assert!(checksum.element().contains(&format!(">{value}</Checksum")), "{checksum:?}");
     }

@@ -116,14 +116,14 @@ impl Upload {
 
 impl Target {
     /// Sends a part; its element of the completing document.
-    fn send(&self, number: u64, part: &[u8]) -> Result<String, StoreError> {
+    fn send(&self, number: u64, part: &PartBuffer) -> Result<String, StoreError> {
         let number = number.to_string();
         let checksum = Checksum::of_part(part, self.requests.parts_signing_needed());
         let call = Call {
             key: Some(&self.key),
             query: &[("partNumber", &number), ("uploadId", &self.id)],
             headers: checksum.header(),
-            body: part,
+            body: part.bytes(),
             signing: match checksum {
                 Checksum::Sha256(digest) => Signing::Body(digest),
                 Checksum::Crc32(_) => Signing::Head,
@@ -222,12 +222,12 @@ impl LargeObject for Upload {
         let failed = |error: io::Error| self.target.failed("append to", &error.to_string());
         let free = match free {
             Some(free) => free,
-            None => PartBuffer::with_room_for(part.room()).map_err(failed)?,
+            None => PartBuffer::for_part(part.room()).map_err(failed)?,
         };
         let (number, target) = (self.count, Arc::clone(&self.target));
         let (answer, answered) = bounded(1);
         let begun = self.crew.spawn("part", move || {
-            let element = target.send(number, part.bytes());
+            let element = target.send(number, &part);
             // Nobody listens if the worker has ended meanwhile.
             let _ = answer.send((part, element));
         });
