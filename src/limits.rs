@@ -3,6 +3,8 @@
 //! Pure: constants only. A bound that an operator may want to change is a key of the configuration
 //! and only its range stands here.
 
+pub mod report;
+
 use std::time::Duration;
 
 /// Longest object key S3 accepts, in bytes of UTF-8, prefix and client included
