@@ -205,6 +205,11 @@ pub const SHUTDOWN_MAX: Duration = Duration::from_secs(15);
 /// found again by the next start's scan.
 pub const UPLOAD_GRACE: Duration = Duration::from_secs(5);
 
+/// How long an upload that has only to be made visible waits for an older one of the same file to get
+/// out of the way: for one more attempt of that at the store. An older one that completes a large
+/// object may take longer; then the newer one is told to come again.
+pub const TURN_WAIT: Duration = Duration::from_secs(90);
+
 /// When the client tries again to watch what it could not.
 pub mod watch {
     use std::time::Duration;
@@ -436,6 +441,16 @@ const _: () = assert!(
 const _: () = assert!(
     s3::COMPLETION_MAX.as_secs() < http::ANSWER.as_secs(),
     "the client waits until the store has completed the object"
+);
+const _: () = assert!(
+    // Name, connection, body and answer.
+    TURN_WAIT.as_secs() >= s3::ANSWER.as_secs() + 3 * http::CONNECT.as_secs(),
+    "an attempt that is under way ends meanwhile"
+);
+const _: () = assert!(
+    TURN_WAIT.as_secs() + s3::RETRY_FOR.as_secs() + 2 * s3::ANSWER.as_secs()
+        < http::ANSWER.as_secs(),
+    "the client waits until its file has had its own attempts, too"
 );
 const _: () =
     assert!(credentials::WAIT.as_secs() > 3 * credentials::REQUEST.as_secs(), "IMDSv2 asks thrice");

@@ -64,5 +64,6 @@ mod store_contract;
 mod store_directory;
 mod store_s3;
 mod store_s3_retries;
+mod store_s3_turns;
 mod store_sweep;
 mod support;

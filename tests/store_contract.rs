@@ -4,17 +4,21 @@
 
 mod inspect;
 mod sweep;
+mod turns;
 
 use self::inspect::a_probe_is_listed_and_removed_and_leaves_nothing;
 use self::sweep::what_a_dead_process_has_begun_is_swept_away_and_nothing_else;
+use self::turns::{
+    concurrent_writers_of_one_key_leave_one_whole_object,
+    of_two_uploads_of_one_key_the_one_that_began_later_stands,
+};
 use crate::support::scene::Scene;
 use crate::support::{content, part};
 use s3up::digest::Digest;
 use s3up::limits::PART_BYTES;
-use s3up::server::store::{ByteRange, Metadata, StoreError, StoreErrorKind};
+use s3up::server::store::{ByteRange, Metadata, StoreError};
 use s3up::wire::Mtime;
 use std::io::Read;
-use std::sync::Barrier;
 use std::time::{Duration, SystemTime};
 
 macro_rules! for_every_store {
@@ -47,6 +51,7 @@ for_every_store! {
     every_allowed_name_is_its_own_object
     metadata_comes_back_as_it_was_put
     nothing_is_there_before_it_is_put
+    of_two_uploads_of_one_key_the_one_that_began_later_stands
     the_etag_is_quoted_stands_still_and_differs_with_the_content
     the_longest_names_work
     the_store_names_itself_and_is_ready
@@ -385,39 +390,6 @@ fn the_longest_names_work(scene: &Scene) {
     assert_eq!(path.len(), room);
     scene.put(&path, b"long key");
     scene.assert_holds(&path, b"long key");
-}
-
-fn concurrent_writers_of_one_key_leave_one_whole_object(scene: &Scene) {
-    const WRITERS: u64 = 6;
-    let contents: Vec<Vec<u8>> =
-        (0..WRITERS).map(|seed| content(seed, 300_000 + seed as usize)).collect();
-    for round in 0..4 {
-        let path = format!("a/new/folder/{round}/it");
-        let start = Barrier::new(contents.len());
-        std::thread::scope(|scope| {
-            for (number, bytes) in contents.iter().enumerate() {
-                let (start, path) = (&start, &path);
-                scope.spawn(move || {
-                    start.wait();
-                    let metadata = metadata_of(bytes);
-                    if number % 2 == 0 {
-                        scene.put(path, bytes);
-                    } else if let Err(error) = scene.try_put_large(path, &[bytes], &metadata) {
-                        // A store may give up an upload that a later writer has overtaken, if it
-                        // says so in a way that makes the sender repeat it.
-                        assert_eq!(error.kind, StoreErrorKind::Unavailable, "{error}");
-                    }
-                });
-            }
-        });
-        let read = scene.read(&path, None).unwrap();
-        assert!(contents.contains(&read), "a mixture of {} bytes", read.len());
-        if scene.metadata_moves_with_content() {
-            let metadata = scene.store.head(&scene.key(&path)).unwrap().unwrap().metadata;
-            assert_eq!(metadata, metadata_of(&read));
-        }
-    }
-    assert_eq!(scene.leftovers(), [""; 0]);
 }
 
 fn the_store_names_itself_and_is_ready(scene: &Scene) {

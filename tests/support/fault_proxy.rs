@@ -9,6 +9,7 @@ use super::fault_exchange::{Exchange, Then};
 use super::s3_message::{Asked, S3Answer, Stage};
 use super::server::free_port;
 use super::waiting::{DEADLINE, eventually};
+use s3up::digest::Digest;
 use std::collections::BTreeMap;
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -34,7 +35,8 @@ struct State {
     listener: Option<Arc<TcpListener>>,
     /// How often it went away or came.
     absences: usize,
-    rules: Vec<Rule>,
+    /// Each with the SHA-256 of the object that it is for alone, if there is one.
+    rules: Vec<(Rule, Option<String>)>,
     fired: Vec<(String, Stage, Fault)>,
     log: Vec<String>,
     /// The server's ends of all connections, by their numbers.
@@ -44,6 +46,8 @@ struct State {
     most_in_flight: usize,
     /// Key of each upload in parts that S3 has begun and not ended, by its id.
     begun: BTreeMap<String, String>,
+    /// SHA-256 of the object that each upload in parts is to become, where it was said.
+    digests: BTreeMap<String, String>,
     /// Keys of the objects that S3 has stored, once for each time.
     stored: Vec<String>,
 }
@@ -64,12 +68,17 @@ impl FaultProxy {
 
     /// Lets this happen from now on.
     pub(crate) fn arrange(&self, rule: Rule) {
-        self.shared.lock().rules.push(rule);
+        self.shared.lock().rules.push((rule, None));
+    }
+
+    /// The same, to uploads of this content alone.
+    pub(crate) fn arrange_for(&self, sha256: Digest, rule: Rule) {
+        self.shared.lock().rules.push((rule, Some(sha256.to_string())));
     }
 
     /// Lets everything pass from now on to this key, and the proxy be there.
     pub(crate) fn heal(&self, key: &str) {
-        self.shared.lock().rules.retain(|rule| rule.key != key);
+        self.shared.lock().rules.retain(|(rule, _)| rule.key != key);
         self.come_back();
     }
 
@@ -211,9 +220,12 @@ impl Shared {
         let mut state = self.lock();
         state.in_flight += 1;
         state.most_in_flight = state.most_in_flight.max(state.in_flight);
-        let mut rules = state.rules.iter_mut();
-        let hit = |rule: &mut Rule| rule.hits(&asked.key, asked.stage).then(|| rule.fault.clone());
-        let fault = rules.find_map(hit);
+        let known = asked.upload.as_ref().and_then(|id| state.digests.get(id).cloned());
+        let sha256 = asked.sha256.clone().or(known);
+        let fault = state.rules.iter_mut().find_map(|(rule, whose)| {
+            let is_for_it = whose.is_none() || *whose == sha256;
+            (is_for_it && rule.hits(&asked.key, asked.stage)).then(|| rule.fault.clone())
+        });
         let verdict = fault.as_ref().map_or("passes".to_owned(), |fault| format!("{fault:?}"));
         let line = format!("connection {number}: {:?} {}: {verdict}", asked.stage, asked.key);
         state.log.push(line);
@@ -236,6 +248,8 @@ impl Shared {
                 let (_, rest) = text.split_once("<UploadId>").unwrap();
                 let (id, _) = rest.split_once('<').unwrap();
                 state.begun.insert(id.to_owned(), asked.key.clone());
+                let digest = asked.sha256.clone().map(|sha256| (id.to_owned(), sha256));
+                state.digests.extend(digest);
             }
             (Stage::Complete, 200) if text.contains("<CompleteMultipartUploadResult") => {
                 state.begun.remove(upload);

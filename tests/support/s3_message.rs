@@ -36,6 +36,8 @@ pub(crate) struct Asked {
     pub(crate) key: String,
     /// Which upload in parts it belongs to.
     pub(crate) upload: Option<String>,
+    /// SHA-256 of the whole object, where it is said.
+    pub(crate) sha256: Option<String>,
     line: String,
     fields: Vec<(String, String)>,
 }
@@ -66,7 +68,8 @@ impl Asked {
             ("GET", _, None, None) => Stage::Get,
             _ => Stage::Other,
         };
-        Some(Self { stage, key, upload, line, fields })
+        let sha256 = field(&fields, "x-amz-meta-sha256").map(str::to_owned);
+        Some(Self { stage, key, upload, sha256, line, fields })
     }
 
     /// The length of its body.

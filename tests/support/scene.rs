@@ -151,12 +151,6 @@ impl Scene {
         if matches!(self.behind, Behind::S3(_)) { 100 } else { 255 }
     }
 
-    /// Whether two writers of one key leave the metadata of the one whose bytes they leave.
-    /// `s3s-fs` writes the two one after the other.
-    pub(crate) fn metadata_moves_with_content(&self) -> bool {
-        !matches!(self.behind, Behind::S3(_))
-    }
-
     /// Whether a name that only begins other names is absent there. `s3s-fs` fails over the folder.
     pub(crate) fn tells_folders_from_objects(&self) -> bool {
         !matches!(self.behind, Behind::S3(_))

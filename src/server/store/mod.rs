@@ -8,7 +8,9 @@
 //!
 //! 1. An object becomes visible whole, with its metadata, or not at all.
 //! 2. `put` and `complete` return only after the store has acknowledged the object as durable.
-//! 3. A later `put` of the same key replaces the object; a reader sees the old one or the new one.
+//! 3. Of two uploads of one key the one that began later (`put`, `begin`) is what stands in the end,
+//!    whatever order their parts and answers come in: if it is stored, the earlier one was stored
+//!    before it or fails. A reader sees the old object or the new one.
 //! 4. A [`LargeObject`] that is dropped instead of completed leaves nothing behind, and the object
 //!    that stood there before still stands.
 //! 5. What `open` yields is exactly the bytes that were put, or an error: never fewer.
@@ -20,6 +22,7 @@ pub mod directory;
 pub mod inspect;
 pub mod s3;
 mod sweep;
+mod turns;
 
 pub use sweep::{CannotSweep, Swept};
 
@@ -38,12 +41,13 @@ pub trait ObjectStore: Send + Sync {
     fn describe(&self) -> String;
 
     /// Stores a whole object that fits one buffer (at most [`crate::limits::PART_BYTES`]). The
-    /// SHA-256 is stored with it also if the caller did not know it.
+    /// SHA-256 is stored with it also if the caller did not know it. Waits for an earlier upload of
+    /// the key to get out of the way, for at most [`crate::limits::TURN_WAIT`]. Fails as
+    /// [`StoreErrorKind::Unavailable`] if that was not enough, or if a later one has overtaken it.
     fn put(&self, key: &ObjectKey, content: &[u8], metadata: &Metadata) -> Result<(), StoreError>;
 
     /// Begins an object that comes in several parts. `metadata.sha256` may be unknown here; stores
-    /// that must write metadata first then keep none. Of two writers of one key the store may give
-    /// up the one that was overtaken: it fails as [`StoreErrorKind::Unavailable`] and is repeated.
+    /// that must write metadata first then keep none.
     fn begin<'s>(
         &'s self,
         key: &ObjectKey,
@@ -84,7 +88,8 @@ pub trait LargeObject {
     /// [`crate::limits::PARTS_MAX`] of them. After a failure the object can only be dropped.
     fn append(&mut self, part: PartBuffer) -> Result<PartBuffer, StoreError>;
 
-    /// Makes the object visible. The caller has compared `sha256` with what the client sent.
+    /// Makes the object visible. The caller has compared `sha256` with what the client sent. Waits
+    /// and fails as [`ObjectStore::put`] does for other uploads of the key.
     fn complete(self: Box<Self>, sha256: Digest) -> Result<(), StoreError>;
 }
 

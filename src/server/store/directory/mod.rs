@@ -15,12 +15,14 @@ mod tree;
 use self::attribute::{Attribute, Look};
 use self::tree::{Tree, Trouble};
 use super::inspect::{Finding, Inspect};
+use super::turns::{Turn, Turns};
 use super::{
     ByteRange, CannotSweep, LargeObject, Metadata, ObjectInfo, ObjectStore, OpenObject, StoreError,
     StoreErrorKind, Swept,
 };
 use crate::digest::Digest;
 use crate::exact::ExactReader;
+use crate::limits::TURN_WAIT;
 use crate::remote_path::RemotePrefix;
 use crate::server::key::{ClientFolder, ObjectKey, ProbeKey};
 use crate::server::part_buffer::PartBuffer;
@@ -38,6 +40,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 pub struct DirectoryStore {
     path: PathBuf,
     tree: Tree,
+    turns: Turns,
 }
 
 impl DirectoryStore {
@@ -56,7 +59,7 @@ impl DirectoryStore {
             .create(&path)
             .map_err(|error| fail(error.into()))?;
         let tree = Tree::open(&path).map_err(fail)?;
-        let store = Self { path, tree };
+        let store = Self { path, tree, turns: Turns::new(TURN_WAIT) };
         store.probe().map_err(fail)?;
         Ok(store)
     }
@@ -68,8 +71,9 @@ impl DirectoryStore {
     }
 
     fn draft(&self, key: &ObjectKey, mtime: Option<Mtime>) -> Result<Draft<'_>, Trouble> {
+        let turn = self.turns.begin(key.as_str());
         let (name, file) = self.tree.create_temp()?;
-        Ok(Draft { tree: &self.tree, key: key.clone(), name, file, mtime, moved: false })
+        Ok(Draft { tree: &self.tree, key: key.clone(), name, file, mtime, moved: false, turn })
     }
 }
 
@@ -81,12 +85,11 @@ impl ObjectStore for DirectoryStore {
     fn put(&self, key: &ObjectKey, content: &[u8], metadata: &Metadata) -> Result<(), StoreError> {
         refuse_temp("put", key)?;
         let sha256 = metadata.sha256.unwrap_or_else(|| Digest::of(content));
-        let put = || {
-            let mut draft = self.draft(key, metadata.mtime)?;
-            draft.file.write_all(content)?;
-            draft.publish(sha256)
-        };
-        put().map_err(|trouble| failure("put", key.as_str(), trouble))
+        let fail = |trouble| failure("put", key.as_str(), trouble);
+        let mut draft = self.draft(key, metadata.mtime).map_err(fail)?;
+        draft.turn.take().map_err(|why| why.error("put", key.as_str()))?;
+        draft.file.write_all(content).map_err(|error| fail(error.into()))?;
+        draft.publish(sha256).map_err(fail)
     }
 
     fn begin<'s>(
@@ -202,6 +205,7 @@ struct Draft<'s> {
     file: File,
     mtime: Option<Mtime>,
     moved: bool,
+    turn: Turn<'s>,
 }
 
 impl Draft<'_> {
@@ -219,7 +223,9 @@ impl Draft<'_> {
             Err(errno) => return Err(errno.into()),
         }
         self.file.sync_all()?;
-        self.tree.publish(&self.name, self.key.as_str(), &mut self.moved)
+        self.tree.publish(&self.name, self.key.as_str(), &mut self.moved)?;
+        self.turn.mark_stored();
+        Ok(())
     }
 }
 
@@ -233,6 +239,8 @@ impl LargeObject for Draft<'_> {
 
     fn complete(self: Box<Self>, sha256: Digest) -> Result<(), StoreError> {
         let key = self.key.clone();
+        // To be told that it is overtaken helps it nothing: what is left to do is done once.
+        self.turn.take().map_err(|why| why.error("complete", key.as_str()))?;
         self.publish(sha256).map_err(|trouble| failure("complete", key.as_str(), trouble))
     }
 }

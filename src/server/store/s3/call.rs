@@ -3,8 +3,8 @@
 //! Pure: what is asked, how it is signed, how long its answer may take and whether it is sent again.
 
 use crate::digest::Digest;
+use crate::threads::Stop;
 use http::{HeaderMap, Method};
-use std::sync::atomic::{AtomicBool, Ordering};
 
 /// One request.
 pub(super) struct Call<'a> {
@@ -54,8 +54,8 @@ pub(super) enum Retry<'a> {
     Never,
     /// For [`super::Deadlines::retry`].
     Window,
-    /// As long, unless this is raised.
-    WindowUnless(&'a AtomicBool),
+    /// As long, and no longer once this is raised.
+    WindowUnless(&'a Stop),
 }
 
 impl<'a> Call<'a> {
@@ -85,16 +85,5 @@ impl<'a> Call<'a> {
     ) -> Self {
         let signing = Signing::Body(digest);
         Self { body, signing, wait: Wait::Write, ..Self::ask(operation, method, Some(key)) }
-    }
-}
-
-impl Retry<'_> {
-    /// Whether another attempt is wanted now.
-    pub(super) fn is_wanted(self) -> bool {
-        match self {
-            Self::Never => false,
-            Self::Window => true,
-            Self::WindowUnless(given_up) => !given_up.load(Ordering::Relaxed),
-        }
     }
 }

@@ -9,8 +9,8 @@
 //! over `ureq`, because the crate's own opens a new connection each and needs seven times the CPU.
 //! `place` says where the bucket is, `proxy` and `agent` how to get there, `credentials` who we are;
 //! `call` says what is asked, `request` signs, sends and tries again, `answer` judges, `multipart`
-//! holds an upload in parts; `uploads` lists those that were begun, `sweep` aborts those that nobody
-//! will finish, and `under_way` knows which of them somebody here will. `inspect` is for `check` alone.
+//! holds an upload in parts; `uploads` lists those that were begun, and `sweep` aborts those that nobody
+//! will finish. `inspect` is for `check` alone.
 
 mod agent;
 mod answer;
@@ -26,7 +26,6 @@ mod place;
 mod proxy;
 mod request;
 mod sweep;
-mod under_way;
 mod uploads;
 
 pub use self::credentials::{Identity, Keys};
@@ -38,7 +37,7 @@ use self::multipart::Upload;
 use self::place::Place;
 use self::request::Requests;
 use self::sweep::Sweep;
-use self::under_way::{Noted, UnderWay};
+use super::turns::Turns;
 use super::{
     ByteRange, CannotSweep, LargeObject, Metadata, ObjectInfo, ObjectStore, OpenObject, StoreError,
     StoreErrorKind, Swept,
@@ -46,6 +45,7 @@ use super::{
 use crate::crew::Crew;
 use crate::digest::Digest;
 use crate::exact::ExactReader;
+use crate::limits::TURN_WAIT;
 use crate::limits::http::{CONNECT, STALL};
 use crate::limits::s3::{ANSWER, RETRY_FOR};
 use crate::server::key::{ClientFolder, ObjectKey};
@@ -104,7 +104,7 @@ pub struct S3Store {
     requests: Arc<Requests>,
     /// The threads that send parts.
     crew: Crew,
-    under_way: UnderWay,
+    turns: Turns,
     description: String,
 }
 
@@ -128,7 +128,7 @@ impl S3Store {
             description += &format!(", by the proxy {} ({})", proxy.shown, proxy.variable);
         }
         let requests = Arc::new(Requests::new(settings, place, way.agent, stop));
-        Ok(Self { requests, crew: Crew::default(), under_way: UnderWay::default(), description })
+        Ok(Self { requests, crew: Crew::default(), turns: Turns::new(TURN_WAIT), description })
     }
 }
 
@@ -181,7 +181,11 @@ impl ObjectStore for S3Store {
     }
 
     fn put(&self, key: &ObjectKey, content: &[u8], metadata: &Metadata) -> Result<(), StoreError> {
-        put(&self.requests, key.as_str(), content, metadata)
+        let mut turn = self.turns.begin(key.as_str());
+        let overtaken = turn.take().map_err(|why| why.error("put", key.as_str()))?;
+        put(&self.requests, key.as_str(), content, metadata, &overtaken)?;
+        turn.mark_stored();
+        Ok(())
     }
 
     fn begin<'s>(
@@ -190,9 +194,9 @@ impl ObjectStore for S3Store {
         metadata: &Metadata,
     ) -> Result<Box<dyn LargeObject + 's>, StoreError> {
         // First: the sweep must not find what is begun before it is noted.
-        let note = self.under_way.note(key.as_str());
-        let upload = Upload::begin(&self.requests, &self.crew, key.as_str(), metadata)?;
-        Ok(Box::new(Noted::new(upload, note)))
+        let turn = self.turns.begin(key.as_str());
+        let upload = Upload::begin(&self.requests, &self.crew, turn, key.as_str(), metadata)?;
+        Ok(Box::new(upload))
     }
 
     fn head(&self, key: &ObjectKey) -> Result<Option<ObjectInfo>, StoreError> {
@@ -235,7 +239,7 @@ impl ObjectStore for S3Store {
         age: Duration,
         stop: &Stop,
     ) -> Result<Swept, CannotSweep> {
-        Sweep { requests: &self.requests, under_way: &self.under_way, age, stop }.run(folders)
+        Sweep { requests: &self.requests, turns: &self.turns, age, stop }.run(folders)
     }
 }
 
@@ -260,19 +264,21 @@ fn opened(response: Response<Body>, range: Option<ByteRange>) -> Result<OpenObje
     Ok(OpenObject { info, length, body })
 }
 
-/// Stores a whole object with one request.
+/// Stores a whole object with one request, which is not repeated once it is overtaken.
 fn put(
     requests: &Requests,
     key: &str,
     content: &[u8],
     metadata: &Metadata,
+    overtaken: &Stop,
 ) -> Result<(), StoreError> {
     // The caller has hashed the bytes already; the store compares them with this digest, so a wrong
     // one cannot pass.
     let digest = metadata.sha256.unwrap_or_else(|| Digest::of(content));
     let mut headers = metadata_headers(key, &Metadata { sha256: Some(digest), ..*metadata });
     headers.extend(Checksum::Sha256(digest).header());
-    let call = Call { headers, ..Call::write("put", Method::PUT, key, content, digest) };
+    let retry = Retry::WindowUnless(overtaken);
+    let call = Call { headers, retry, ..Call::write("put", Method::PUT, key, content, digest) };
     requests.send(&call).map(drop)
 }
 

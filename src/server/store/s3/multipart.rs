@@ -13,7 +13,9 @@ use crate::crew::Crew;
 use crate::digest::Digest;
 use crate::limits::PARTS_MAX;
 use crate::server::part_buffer::PartBuffer;
+use crate::server::store::turns::Turn;
 use crate::server::store::{LargeObject, Metadata, StoreError, StoreErrorKind};
+use crate::threads::{Stop, StopSource};
 use crossbeam_channel::{Receiver, bounded};
 use http::Method;
 use http::header::ETAG;
@@ -22,11 +24,12 @@ use s3::serde_types::InitiateMultipartUploadResponse;
 use std::fmt::Write as _;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 /// An upload that was begun. Dropped before it is completed, it is aborted.
-pub(super) struct Upload {
+pub(super) struct Upload<'s> {
     target: Arc<Target>,
+    /// Raises the target's flag of that name.
+    given_up: StopSource,
     crew: Crew,
     metadata: Metadata,
     /// The elements of the completing document so far.
@@ -37,6 +40,9 @@ pub(super) struct Upload {
     size: u64,
     on_its_way: Option<Receiver<Sent>>,
     completed: bool,
+    /// Ends after the upload was aborted: a completion of which nobody knows whether it arrived can
+    /// do nothing any more then, so that the next one's turn comes after it.
+    turn: Turn<'s>,
 }
 
 /// What the parts are sent to.
@@ -45,16 +51,17 @@ struct Target {
     key: String,
     id: String,
     /// Nobody wants it any more: what fails now is not tried again.
-    given_up: AtomicBool,
+    given_up: Stop,
 }
 
 /// A part's buffer, to be used again, and its element of the completing document.
 type Sent = (PartBuffer, Result<String, StoreError>);
 
-impl Upload {
+impl<'s> Upload<'s> {
     pub(super) fn begin(
         requests: &Arc<Requests>,
         crew: &Crew,
+        turn: Turn<'s>,
         key: &str,
         metadata: &Metadata,
     ) -> Result<Self, StoreError> {
@@ -72,14 +79,16 @@ impl Upload {
             quick_xml::de::from_str::<InitiateMultipartUploadResponse>(&text)
                 .map_err(|error| requests.garbled(&call, &format!("no upload id: {error}")))
         })?;
+        let given_up = StopSource::default();
         let target = Target {
             requests: Arc::clone(requests),
             key: key.to_owned(),
             id: answer.upload_id,
-            given_up: AtomicBool::new(false),
+            given_up: given_up.stop(),
         };
         Ok(Self {
             target: Arc::new(target),
+            given_up,
             crew: crew.clone(),
             metadata: *metadata,
             parts: String::new(),
@@ -87,6 +96,7 @@ impl Upload {
             size: 0,
             on_its_way: None,
             completed: false,
+            turn,
         })
     }
 
@@ -150,7 +160,7 @@ impl Target {
     }
 
     /// Puts the object together; also says how many attempts that took.
-    fn complete(&self, parts: &str) -> (Result<(), StoreError>, usize) {
+    fn complete(&self, parts: &str, overtaken: &Stop) -> (Result<(), StoreError>, usize) {
         let mut attempts = 0;
         let body = format!(
             "<CompleteMultipartUpload xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">{parts}\
@@ -160,6 +170,7 @@ impl Target {
         let call = Call {
             query: &[("uploadId", &self.id)],
             wait: Wait::Assemble,
+            retry: Retry::WindowUnless(overtaken),
             ..Call::write("complete", Method::POST, &self.key, body.as_bytes(), digest)
         };
         let result = self.requests.persist(&call, || {
@@ -205,7 +216,7 @@ impl Target {
     }
 }
 
-impl LargeObject for Upload {
+impl LargeObject for Upload<'_> {
     fn append(&mut self, part: PartBuffer) -> Result<PartBuffer, StoreError> {
         if part.bytes().is_empty() {
             return Ok(part);
@@ -242,13 +253,17 @@ impl LargeObject for Upload {
             let cause = "the content has another SHA-256 than its metadata";
             return Err(self.target.failed("complete", cause));
         }
+        let overtaken = self.turn.take().map_err(|why| why.error("complete", &self.target.key))?;
         if self.parts.is_empty() {
             // Not every store takes an upload without parts, or an empty part. The upload itself
             // is aborted when `self` goes.
             let metadata = Metadata { sha256: Some(sha256), ..self.metadata };
-            return put(&self.target.requests, &self.target.key, b"", &metadata);
+            let Target { requests, key, .. } = &*self.target;
+            put(requests, key, b"", &metadata, &overtaken)?;
+            self.turn.mark_stored();
+            return Ok(());
         }
-        let (result, attempts) = self.target.complete(&self.parts);
+        let (result, attempts) = self.target.complete(&self.parts, &overtaken);
         if let Err(error) = result {
             // Whoever was refused at once has completed nothing.
             let may_be_done = attempts > 1 || error.kind == StoreErrorKind::Unavailable;
@@ -258,16 +273,17 @@ impl LargeObject for Upload {
             log::debug!("{error}; but the object is there");
         }
         self.completed = true;
+        self.turn.mark_stored();
         Ok(())
     }
 }
 
-impl Drop for Upload {
+impl Drop for Upload<'_> {
     fn drop(&mut self) {
         if self.completed {
             return;
         }
-        self.target.given_up.store(true, Ordering::Relaxed);
+        self.given_up.raise();
         // Aborted before it ended, the part would come after the abort, and stay. How it ends is no
         // matter any more.
         let _ = self.settle();

@@ -7,7 +7,7 @@
 
 use super::agent;
 use super::answer::{self, Failure, plain};
-use super::call::{Call, Signing, Wait};
+use super::call::{Call, Retry, Signing, Wait};
 use super::credentials::{Keys, Provider};
 use super::place::Place;
 use super::{Deadlines, S3Settings};
@@ -18,6 +18,7 @@ use crate::limits::s3::{COMPLETION_FACTOR, COMPLETION_MAX, RETRY_PAUSE_FIRST, RE
 use crate::limits::{EXPECT_CONTINUE_BYTES, S3_ANSWER_BYTES_MAX};
 use crate::server::store::{StoreError, StoreErrorKind};
 use crate::threads::Stop;
+use crossbeam_channel::select;
 use hmac::Mac;
 use http::header::{AUTHORIZATION, EXPECT, HOST, HeaderName};
 use http::{HeaderMap, HeaderValue, Method, Request, Response};
@@ -93,10 +94,24 @@ impl Requests {
             let pause =
                 backoff::pause(RETRY_PAUSE_FIRST, failures, RETRY_PAUSE_MAX, fastrand::f64());
             let in_time = clock::monotonic() - begin + pause < self.deadlines.retry;
-            if !passing || !in_time || !call.retry.is_wanted() || self.stop.wait(pause) {
+            if !passing || !in_time || self.is_unwanted_after(call.retry, pause) {
                 return Err(error);
             }
             log::debug!("{error}; once more");
+        }
+    }
+
+    /// Waits, and says whether nobody wants another attempt any more.
+    fn is_unwanted_after(&self, retry: Retry<'_>, pause: Duration) -> bool {
+        let given_up = match retry {
+            Retry::Never => return true,
+            Retry::Window => return self.stop.wait(pause),
+            Retry::WindowUnless(given_up) => given_up,
+        };
+        select! {
+            recv(self.stop.receiver()) -> _ => true,
+            recv(given_up.receiver()) -> _ => true,
+            default(pause) => false,
         }
     }
 

@@ -5,11 +5,11 @@
 //! process, what is younger than it was told, or what lies outside the folders it was given.
 
 use super::request::Requests;
-use super::under_way::UnderWay;
 use super::uploads::{self, Begun, Marker, NoPage, Page};
 use crate::limits::sweep::PAGES_MAX;
 use crate::server::key::ClientFolder;
 use crate::server::store::sweep::has_age;
+use crate::server::store::turns::Turns;
 use crate::server::store::{CannotSweep, StoreError, Swept};
 use crate::threads::Stop;
 use std::time::Duration;
@@ -17,7 +17,7 @@ use std::time::Duration;
 /// One sweep.
 pub(super) struct Sweep<'s> {
     pub(super) requests: &'s Requests,
-    pub(super) under_way: &'s UnderWay,
+    pub(super) turns: &'s Turns,
     pub(super) age: Duration,
     pub(super) stop: &'s Stop,
 }
@@ -74,7 +74,7 @@ impl Sweep<'_> {
             if self.stop.is_raised() {
                 break;
             }
-            if is_abandoned(upload, folder, page.now, self.age, self.under_way)
+            if is_abandoned(upload, folder, page.now, self.age, self.turns)
                 && uploads::abort(self.requests, &upload.key, &upload.id)?
             {
                 swept.removed += 1;
@@ -90,13 +90,13 @@ fn is_abandoned(
     folder: &ClientFolder,
     now: i64,
     age: Duration,
-    under_way: &UnderWay,
+    turns: &Turns,
 ) -> bool {
     folder.holds(&upload.key)
         && has_age(upload.initiated, now, age)
         // Asked last, just before it is aborted. What is listed was begun, and noted before that;
         // so what is not noted now has ended here, if it was ever this process's.
-        && !under_way.holds(&upload.key)
+        && !turns.holds(&upload.key)
 }
 
 fn after_failure(swept: &mut Swept, error: StoreError) -> Then {
@@ -113,8 +113,8 @@ mod tests {
     fn only_what_is_ours_and_old_and_of_no_living_upload_is_abandoned() {
         let prefix = RemotePrefix::parse("backups/").unwrap();
         let folder = ClientFolder::new(&prefix, &ClientName::parse("web").unwrap());
-        let under_way = UnderWay::default();
-        let _note = under_way.note("backups/web/busy");
+        let turns = Turns::new(Duration::ZERO);
+        let _turn = turns.begin("backups/web/busy");
         let (now, age) = (1_700_000_000, Duration::from_secs(86_400));
         for (key, old, abandoned) in [
             ("backups/web/a/b", true, true),
@@ -130,7 +130,7 @@ mod tests {
         ] {
             let initiated = if old { now - 86_400 } else { now - 86_399 };
             let upload = Begun { key: key.to_owned(), id: "id".to_owned(), initiated };
-            let judged = is_abandoned(&upload, &folder, now, age, &under_way);
+            let judged = is_abandoned(&upload, &folder, now, age, &turns);
             assert_eq!(judged, abandoned, "{key} {old}");
         }
     }
