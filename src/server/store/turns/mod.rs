@@ -138,8 +138,9 @@ mod tests {
     /// What one upload tells the test.
     type Said = (u64, Result<Stop, NoTurn>);
 
+    /// Nobody who is not woken is heard of in time.
     fn turns() -> Turns {
-        Turns::new(SHUTDOWN_MAX)
+        Turns::new(4 * SHUTDOWN_MAX)
     }
 
     fn hear<T>(heard: &Receiver<T>) -> T {
