@@ -180,6 +180,23 @@ mod tests {
     }
 
     #[test]
+    fn whoever_waits_ends_as_soon_as_a_newer_one_waits() {
+        let (turns, (say, said)) = (turns(), unbounded());
+        thread::scope(|scope| {
+            let first = turns.begin("k");
+            let overtaken = first.take().unwrap();
+            let second = take(scope, &turns, &say);
+            assert!(overtaken.wait(SHUTDOWN_MAX));
+            let third = take(scope, &turns, &say);
+            let (number, taken) = hear(&said);
+            assert_eq!((number, taken.err()), (second, Some(NoTurn::Overtaken)));
+            drop(first);
+            let (number, taken) = hear(&said);
+            assert_eq!((number, taken.is_ok()), (third, true));
+        });
+    }
+
+    #[test]
     fn of_sixty_uploads_of_one_key_one_waits_and_the_others_end_at_once() {
         let (turns, (say, said)) = (turns(), unbounded());
         thread::scope(|scope| {
