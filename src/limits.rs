@@ -224,6 +224,15 @@ pub mod watch {
     pub const LIMIT_PAUSE_FIRST: Duration = Duration::from_secs(5);
     /// ... up to this one.
     pub const LIMIT_PAUSE_MAX: Duration = Duration::from_secs(60 * 60);
+    /// First pause after a scan of what was lost, before the next one: long enough for most bursts to
+    /// end. It grows with each further loss ...
+    pub const LOSS_PAUSE_FIRST: Duration = Duration::from_secs(1);
+    /// ... up to this one: so long a file of which nothing was heard waits in a storm of events ...
+    pub const LOSS_PAUSE_GROWN: Duration = Duration::from_secs(16);
+    /// ... and is so many times as long as the watches and the scan took: they get a fifth of the time.
+    pub const LOSS_PAUSE_FACTOR: u32 = 4;
+    /// But no longer than this. A scan may take hours because it waits for room in the queue.
+    pub const LOSS_PAUSE_MAX: Duration = Duration::from_secs(5 * 60);
     /// Most paths that are remembered because they could not be looked at or watched.
     pub const DENIED_PATHS_MAX: usize = 4096;
 }

@@ -39,8 +39,7 @@ fn a_burst_that_is_too_much_for_the_kernels_queue_costs_no_file() {
     // Each file is two events at least. Stopped, the client takes none of them, as if the kernel's
     // queue were as small as one likes; and nobody else on this machine has to do with such a one.
     pair.client.daemon().signal(Signal::STOP);
-    let room = std::fs::read_to_string("/proc/sys/fs/inotify/max_queued_events").unwrap();
-    for _ in 0..=room.trim().parse().unwrap_or(16_384) / 2 / 500 {
+    for _ in 0..=allowed("max_queued_events") / 2 / 500 {
         burst(&known, 0..500);
     }
     // No event tells of these any more, and nobody watches the folders.
@@ -58,6 +57,44 @@ fn a_burst_that_is_too_much_for_the_kernels_queue_costs_no_file() {
         std::fs::write(folder.unwrap().path().join("late"), "late").unwrap();
     }
     pair.assert_all_arrive();
+}
+
+/// What the kernel allows of something about inotify.
+fn allowed(what: &str) -> usize {
+    let text = std::fs::read_to_string(format!("/proc/sys/fs/inotify/{what}")).unwrap();
+    text.trim().parse().unwrap()
+}
+
+#[test]
+fn more_folders_than_the_kernels_queue_has_room_for_are_watched_anew_once() {
+    let room = allowed("max_queued_events");
+    if room > 40_000 || allowed("max_user_watches") < 2 * room {
+        println!("not tried: it would take {room} folders");
+        return;
+    }
+    let mut pair = Pair::new(Kind::Directory);
+    let many = pair.client.path("many");
+    for number in 0..room + 100 {
+        std::fs::create_dir_all(many.join(number.to_string())).unwrap();
+    }
+    let [one, other] = ["one", "other"].map(|name| pair.write(name, b"x"));
+    pair.client.start();
+    pair.assert_all_arrive();
+    pair.client.daemon().signal(Signal::STOP);
+    for number in 0..=room / 4 {
+        // In turns, since what happens twice running is told once.
+        std::fs::write(&one, number.to_string()).unwrap();
+        std::fs::write(&other, number.to_string()).unwrap();
+    }
+    pair.write("many/7/unheard", b"x");
+    pair.client.daemon().signal(Signal::CONT);
+    pair.client.daemon().wait_for("scan (the kernel lost events)");
+    pair.write("many/9/late", b"x");
+    pair.assert_all_arrive();
+    pair.client.wait_for_watches(room + 102);
+    // Watches that are taken off one by one are events, too.
+    let times = pair.client.daemon().count("the kernel lost events: everything is scanned");
+    assert_eq!(times + pair.client.daemon().count("lost events again"), 1);
 }
 
 #[test]

@@ -21,6 +21,7 @@ pub mod fingerprint;
 pub mod form;
 pub mod herald;
 pub mod hints;
+pub mod losses;
 pub mod outage;
 pub mod paced;
 pub mod parking;
@@ -59,7 +60,7 @@ use herald::{Bar, Herald};
 use hints::Hints;
 use progress::Progress;
 use queue::SharedQueue;
-use scanner::Scanner;
+use scanner::{Scanner, Scans};
 use scope::Scope;
 use status::live::Desk;
 use status::socket::{self, Listener};
@@ -148,7 +149,9 @@ pub fn run(config: Config, bar: Option<Bar>) -> Result<(), ClientError> {
         clock: SystemClock,
     };
     let clock_set = scans.clone();
-    let watcher = Watcher::start(hints, scans.clone(), config.scan.interval, Arc::clone(&progress))
+    let (ended, scanned) = bounded(1);
+    let asked = Scans { requests: scans.clone(), ended: scanned };
+    let watcher = Watcher::start(hints, asked, config.scan.interval, Arc::clone(&progress))
         .map_err(ClientError::Watch)?;
     let comparison = Comparison {
         scope: scope.clone(),
@@ -164,6 +167,7 @@ pub fn run(config: Config, bar: Option<Bar>) -> Result<(), ClientError> {
         interval,
         lost: BTreeSet::new(),
         progress: Arc::clone(&progress),
+        ended,
     };
     let guarded = Arc::clone(&database);
     let herald = Herald {

@@ -15,7 +15,7 @@ use crate::client::walk::{self, as_folder, walk};
 use crate::clock::Clock;
 use crate::limits::{SCAN_CHUNK_FILES, SCAN_CHUNKS_AHEAD};
 use crate::threads::Stop;
-use crossbeam_channel::{Receiver, select};
+use crossbeam_channel::{Receiver, Sender, select};
 use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -37,6 +37,14 @@ pub enum ScanRequest {
     ClockSet,
 }
 
+/// The scanner, as whoever asks it for scans has it.
+pub struct Scans {
+    /// What is asked for.
+    pub requests: Sender<ScanRequest>,
+    /// A scan of everything has ended, whoever asked for it.
+    pub ended: Receiver<()>,
+}
+
 /// The scanner's parts; see the module's head.
 pub struct Scanner<C> {
     /// What it finds, and where that goes.
@@ -49,6 +57,8 @@ pub struct Scanner<C> {
     pub lost: BTreeSet<PathBuf>,
     /// Who tells the operator.
     pub progress: Arc<Progress>,
+    /// Who wants to know when a scan of everything has ended.
+    pub ended: Sender<()>,
 }
 
 /// When everything is to be scanned next.
@@ -100,6 +110,10 @@ impl<C: Clock + Sync> Scanner<C> {
             for request in coalesce(first, requests.try_iter()) {
                 self.scan(&request, stop);
                 rhythm.scanned(&request, self.comparison.clock.monotonic());
+                if matches!(request, ScanRequest::Everything { .. }) {
+                    // If there is no room, they have not heard of the one before yet.
+                    let _ = self.ended.try_send(());
+                }
             }
         }
     }

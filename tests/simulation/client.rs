@@ -16,6 +16,7 @@ use s3up::client::config::{Stability, Upload, Watch};
 use s3up::client::denied::Denied;
 use s3up::client::filter::{Filter, Pattern, Patterns};
 use s3up::client::hints::{Batch, Hints};
+use s3up::client::losses::{Loss, Losses};
 use s3up::client::queue::{Popped, SharedQueue};
 use s3up::client::scanner::ScanRequest;
 use s3up::client::scope::Scope;
@@ -49,6 +50,8 @@ pub(super) fn scope(settings: &Settings) -> Scope {
 pub(super) struct Client {
     uploader: Uploader<SimulatedDisk, SimulatedRemote, SimulatedClock>,
     hints: RefCell<Hints<SimulatedDisk, SimulatedClock>>,
+    /// What it did not hear, and when that is made good.
+    pub(super) losses: RefCell<Losses>,
     pub(super) queue: Arc<SharedQueue>,
     pub(super) comparison: Comparison<SimulatedClock>,
     pub(super) baselines: RefCell<Baselines>,
@@ -76,9 +79,7 @@ impl Client {
         let watches = world.scope.watches();
         let baselines =
             Baselines::begin(watches, everything, Arc::clone(&world.database), file_clock).unwrap();
-        for watch in world.scope.watches() {
-            world.watch(&watch.local_path, watch.recursive);
-        }
+        world.watch_everything();
         world.unheard.set(false);
         let stop = StopSource::default();
         Rc::new(Self {
@@ -122,6 +123,7 @@ impl Client {
                 clock: SimulatedClock(Rc::clone(world)),
             },
             queue,
+            losses: RefCell::default(),
             baselines: RefCell::new(baselines),
             stop: RefCell::new(stop),
             stopped: Cell::default(),
@@ -154,6 +156,7 @@ impl Client {
     /// Whether it has nothing to do before the next scan at its interval.
     pub(super) fn is_idle(&self) -> bool {
         self.queue.is_empty()
+            && !self.losses.borrow().is_open()
             && self.requests.borrow().is_empty()
             && self.scan.borrow().is_none()
             && !self.scanning.get()
@@ -188,17 +191,35 @@ impl Client {
                 world.watch(path, true);
             }
         }
-        if batch.rescan.is_some() {
-            for watch in world.scope.watches() {
-                world.watch(&watch.local_path, watch.recursive);
-            }
-        }
+        let unwatched = batch.rescan.is_some();
         world.kernel.borrow_mut().told = told;
         self.hearing.set(true);
         let requests = self.hints.borrow_mut().take(batch);
         self.hearing.set(false);
-        self.requests.borrow_mut().extend(requests);
+        for request in requests {
+            if let ScanRequest::Everything { cause } = request {
+                self.losses.borrow_mut().lost(Loss { cause, unwatched }, world.monotonic());
+            } else {
+                self.requests.borrow_mut().push_back(request);
+            }
+        }
         self.work_due.set(Some(Duration::ZERO));
+    }
+
+    /// When the watcher makes good what it did not hear.
+    pub(super) fn losses_due(&self, world: &World) -> Option<Duration> {
+        let due = self.losses.borrow().next().filter(|_| !self.is_hearing())?;
+        Some(world.now() + due.saturating_duration_since(world.monotonic()))
+    }
+
+    /// The watcher makes good what it did not hear: watches first, then a scan.
+    pub(super) fn make_good(&self, world: &World) {
+        let Some(loss) = self.losses.borrow_mut().take_due(world.monotonic()) else { return };
+        world.note(|| format!("make good: {loss:?}"));
+        if loss.unwatched {
+            world.watch_everything();
+        }
+        self.requests.borrow_mut().push_back(ScanRequest::Everything { cause: loss.cause });
     }
 
     /// When a worker has something to do.

@@ -65,6 +65,14 @@ impl World {
         self.kernel.borrow_mut().watched.extend(found);
     }
 
+    /// Watches all that is backed up, and nothing else.
+    pub(super) fn watch_everything(&self) {
+        self.kernel.borrow_mut().watched.clear();
+        for watch in self.scope.watches() {
+            self.watch(&watch.local_path, watch.recursive);
+        }
+    }
+
     /// Whether what is in the folders below `path` is backed up, and so watched.
     pub(super) fn lies_in_recursive_watch(&self, path: &Path) -> bool {
         let mut watches = self.scope.watches().iter();

@@ -193,6 +193,7 @@ impl Client {
         if matches!(scan.request, ScanRequest::Everything { .. }) {
             let interval = Duration::from_secs(world.settings.interval_seconds);
             self.next_scan.set(Some(world.now() + interval));
+            self.losses.borrow_mut().scanned(world.monotonic());
         }
     }
 

@@ -41,6 +41,7 @@ enum Turn {
     Step,
     Growth,
     Hints,
+    Losses,
     Scan,
     Worker,
 }
@@ -214,11 +215,12 @@ impl World {
         match turn {
             Turn::Step => self.take_step(),
             Turn::Growth => self.grow(),
-            Turn::Hints | Turn::Scan | Turn::Worker => {
+            Turn::Hints | Turn::Losses | Turn::Scan | Turn::Worker => {
                 let Some(client) = self.client() else { return };
                 self.depth.set(self.depth.get() + 1);
                 match turn {
                     Turn::Hints => client.hear(self),
+                    Turn::Losses => client.make_good(self),
                     Turn::Scan => client.scan_on(self),
                     _ => client.work(self),
                 }
@@ -244,6 +246,9 @@ impl World {
             if !client.is_hearing() && self.hints_due().is_some_and(|due| due <= now) {
                 due.push(Turn::Hints);
             }
+            if client.losses_due(self).is_some_and(|due| due <= now) {
+                due.push(Turn::Losses);
+            }
             if client.scan_is_due(self) {
                 due.push(Turn::Scan);
             }
@@ -268,6 +273,7 @@ impl World {
         let client = self.client();
         if let Some(client) = &client {
             next.extend(self.hints_due());
+            next.extend(client.losses_due(self));
             next.extend(client.work_due(self));
         }
         let script = self.script.borrow();

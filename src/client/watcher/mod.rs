@@ -4,32 +4,37 @@
 //! inotify watches. Events are hints: whatever is lost here (an overflow, a watch that could not be
 //! set) is found by a scan, so every loss becomes a request to the scanner and never a guess.
 
+mod heard;
+mod instance;
+
 use crate::client::disk::LocalDisk;
-use crate::client::hints::{Batch, Hints};
+use crate::client::hints::Hints;
+use crate::client::losses::{Loss, Losses};
 use crate::client::progress::Progress;
 use crate::client::rewatch::{Lack, Rewatch};
-use crate::client::scanner::ScanRequest;
+use crate::client::scanner::{ScanRequest, Scans};
 use crate::client::watch_limit;
 use crate::clock::{self, SystemClock};
 use crate::limits::WATCH_EVENTS_MAX;
 use crate::threads::Stop;
-use crossbeam_channel::{Receiver, Sender, TrySendError, bounded, select};
-use notify::event::{CreateKind, EventKindMask, ModifyKind, RemoveKind, RenameMode};
-use notify::{ErrorKind, Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
+use crossbeam_channel::{Receiver, TrySendError, select};
+use heard::Heard;
+use instance::{Ear, Instance};
+use notify::{ErrorKind, Event, RecursiveMode, Watcher as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// The watcher; see the module's head.
 pub struct Watcher {
     hints: Hints<LocalDisk, SystemClock>,
-    scans: Sender<ScanRequest>,
-    inotify: RecommendedWatcher,
+    scans: Scans,
+    inotify: Instance,
+    ear: Ear,
     events: Receiver<notify::Result<Event>>,
-    overflowed: Arc<AtomicBool>,
     rewatch: Rewatch,
+    losses: Losses,
     /// Which folder stood at each watch's path when it was watched.
     roots: Vec<Option<FolderId>>,
     /// How often that is looked at.
@@ -46,26 +51,16 @@ impl Watcher {
     /// again later; an error means that this machine has no inotify to offer at all.
     pub fn start(
         hints: Hints<LocalDisk, SystemClock>,
-        scans: Sender<ScanRequest>,
+        scans: Scans,
         interval: Duration,
         progress: Arc<Progress>,
     ) -> Result<Self, notify::Error> {
-        let (sender, events) = bounded(WATCH_EVENTS_MAX);
-        let overflowed = Arc::new(AtomicBool::new(false));
-        let lost = Arc::clone(&overflowed);
-        let forward = move |event| {
-            if matches!(sender.try_send(event), Err(TrySendError::Full(_))) {
-                lost.store(true, Ordering::SeqCst);
-            }
-        };
-        // Without the opens and reads, of which our own would be the most.
-        let kinds = EventKindMask::CORE | EventKindMask::ACCESS_CLOSE;
-        let config = notify::Config::default().with_follow_symlinks(false).with_event_kinds(kinds);
-        let inotify = RecommendedWatcher::new(forward, config)?;
-        let rewatch = Rewatch::default();
+        let (ear, events) = Ear::new();
+        let inotify = Instance::new(&ear)?;
         let roots = vec![None; hints.scope.watches().len()];
+        let (rewatch, losses) = (Rewatch::default(), Losses::default());
         let mut watcher =
-            Self { hints, scans, inotify, events, overflowed, rewatch, roots, interval, progress };
+            Self { hints, scans, inotify, ear, events, rewatch, losses, roots, interval, progress };
         for index in watcher.all_watches() {
             watcher.watch(index);
         }
@@ -76,10 +71,16 @@ impl Watcher {
     pub fn run(mut self, stop: &Stop) {
         let looks = crossbeam_channel::tick(self.interval);
         loop {
-            let retry =
-                self.rewatch.next().map_or_else(crossbeam_channel::never, crossbeam_channel::at);
+            let at =
+                |due: Option<_>| due.map_or_else(crossbeam_channel::never, crossbeam_channel::at);
+            let (retry, losses) = (at(self.rewatch.next()), at(self.losses.next()));
             select! {
                 recv(stop.receiver()) -> _ => return,
+                recv(self.scans.ended) -> ended => {
+                    let Ok(()) = ended else { return };
+                    self.losses.scanned(clock::monotonic());
+                }
+                recv(losses) -> _ => self.make_good(),
                 recv(self.events) -> event => {
                     let Ok(event) = event else { return };
                     self.take_batch(event);
@@ -124,6 +125,45 @@ impl Watcher {
         }
     }
 
+    fn lost(&mut self, loss: Loss) {
+        let now = clock::monotonic();
+        if !self.losses.lost(loss, now) {
+            return;
+        }
+        match self.losses.next() {
+            Some(due) if due <= now => log::info!("{}: everything is scanned", loss.cause),
+            Some(due) => {
+                let pause = (due - now).as_secs_f64();
+                log::info!("{} again: everything is scanned in {pause:.0} s", loss.cause);
+            }
+            None => log::info!("{} again: everything is scanned once more", loss.cause),
+        }
+    }
+
+    /// Makes good what was lost, if it is time.
+    fn make_good(&mut self) {
+        let Some(loss) = self.losses.take_due(clock::monotonic()) else { return };
+        if loss.unwatched {
+            self.begin_anew();
+            for index in self.all_watches() {
+                self.watch(index);
+            }
+        }
+        if !self.request(ScanRequest::Everything { cause: loss.cause }) {
+            self.losses.lost(loss, clock::monotonic());
+        }
+    }
+
+    /// Gives all watches back. The kernel tells of each that is taken off by itself; with more folders
+    /// than its queue has room for, that would overflow it again, and so on for ever.
+    fn begin_anew(&mut self) {
+        match Instance::new(&self.ear) {
+            // Its watches have to be free before others are set.
+            Ok(instance) => std::mem::replace(&mut self.inotify, instance).end(),
+            Err(error) => log::warn!("all is watched anew one by one: {error}"),
+        }
+    }
+
     /// Watches one of the folders anew. Returns whether something may have happened unheard that a
     /// scan can find.
     fn watch(&mut self, index: usize) -> bool {
@@ -134,8 +174,8 @@ impl Watcher {
         // Before it is watched: should it be replaced in between, the next look sees that.
         self.roots[index] = folder_at(path);
         // What is watched in part would be left as it is, with its gaps.
-        let missed = self.inotify.unwatch(path).is_ok();
-        match self.inotify.watch(path, mode) {
+        let missed = self.inotify.watches.unwatch(path).is_ok();
+        match self.inotify.watches.watch(path, mode) {
             Ok(()) => {
                 self.rewatch.mended(index);
                 self.progress.watched(path);
@@ -169,20 +209,14 @@ impl Watcher {
                 batch.rescan = Some("a watch failed");
             }
         }
-        if self.overflowed.swap(false, Ordering::SeqCst) {
+        if self.ear.take_overflow() {
             batch.rescan = Some("events came faster than they could be taken");
-        }
-        if rewatch {
-            // Among what was lost may be a new folder, of which nothing more would ever be heard.
-            for index in self.all_watches() {
-                self.watch(index);
-            }
         }
         if !(batch.folders.is_empty() && batch.moved_in.is_empty()) {
             // The thread that sets the watches answers this after it has set those of the new
             // folders. Only then may they be scanned: a file made between a scan and its watch
             // would be seen by neither.
-            if let Err(error) = self.inotify.watched_paths() {
+            if let Err(error) = self.inotify.watches.watched_paths() {
                 log::error!("the watches do not answer: {error}");
                 batch.rescan = Some("the watches do not answer");
             }
@@ -195,7 +229,11 @@ impl Watcher {
             self.take_removed(&path);
         }
         for request in self.hints.take(batch) {
-            self.request(request);
+            if let ScanRequest::Everything { cause } = request {
+                self.lost(Loss { cause, unwatched: rewatch });
+            } else {
+                self.request(request);
+            }
         }
     }
 
@@ -235,7 +273,7 @@ impl Watcher {
         let mut watches = self.hints.scope.watches().iter();
         let Some(index) = watches.position(|watch| watch.local_path == path) else { return };
         // May be unknown by now, which is what is wanted.
-        let _ = self.inotify.unwatch(path);
+        let _ = self.inotify.watches.unwatch(path);
         self.roots[index] = None;
         if self.rewatch.failed(index, Lack::Folder, clock::monotonic()) {
             log::error!("not backed up: watched folder {path:?} is gone; it is looked for again");
@@ -243,11 +281,13 @@ impl Watcher {
         }
     }
 
-    fn request(&self, request: ScanRequest) {
+    /// Returns whether there was room for it.
+    fn request(&self, request: ScanRequest) -> bool {
+        let sent = self.scans.requests.try_send(request);
         // Only if tens of thousands of requests wait already; the next scan of everything covers it.
-        if let Err(TrySendError::Full(request)) = self.scans.try_send(request) {
-            log::error!("the scanner does not keep up: {request:?} is left to the next scan");
-        }
+        let Err(TrySendError::Full(request)) = sent else { return true };
+        log::error!("the scanner does not keep up: {request:?} is left to the next scan");
+        false
     }
 
     fn explain(&self, error: &notify::Error) -> String {
@@ -280,107 +320,4 @@ fn lack_of(error: &notify::Error) -> Lack {
 fn paths_of(error: &notify::Error) -> String {
     let paths: Vec<String> = error.paths.iter().map(|path| format!("{path:?}")).collect();
     if paths.is_empty() { String::new() } else { format!(" ({})", paths.join(", ")) }
-}
-
-/// Events on their way to a [`Batch`].
-#[derive(Debug, Default, PartialEq, Eq)]
-struct Heard {
-    batch: Batch,
-    /// Folders may have appeared that are not watched.
-    rewatch: bool,
-}
-
-impl Heard {
-    /// Takes an event in, or gives back why there was none.
-    fn add(&mut self, event: notify::Result<Event>) -> notify::Result<()> {
-        let batch = &mut self.batch;
-        let event = event?;
-        if event.need_rescan() {
-            batch.rescan = Some("the kernel lost events");
-            self.rewatch = true;
-        }
-        match event.kind {
-            EventKind::Create(CreateKind::Folder) => batch.folders.extend(event.paths),
-            EventKind::Modify(ModifyKind::Name(RenameMode::To)) => {
-                batch.moved_in.extend(event.paths);
-            }
-            EventKind::Remove(RemoveKind::Other) => {
-                // A file system was taken away, and what stood below it has come to light.
-                batch.removed.extend(event.paths);
-                batch.rescan = Some("a file system was unmounted");
-            }
-            EventKind::Remove(RemoveKind::Folder)
-            | EventKind::Modify(ModifyKind::Name(RenameMode::From)) => {
-                batch.removed.extend(event.paths);
-            }
-            // `Both` repeats a `From` and a `To` that came before it.
-            EventKind::Remove(_) | EventKind::Modify(ModifyKind::Name(RenameMode::Both)) => {}
-            _ => batch.paths.extend(event.paths),
-        }
-        Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use notify::event::{Flag, MetadataKind};
-    use std::collections::BTreeSet;
-
-    /// What is heard of these events, and how many of them were errors.
-    fn heard(events: Vec<notify::Result<Event>>) -> (Heard, usize) {
-        let mut heard = Heard::default();
-        let errors = events.into_iter().filter_map(|event| heard.add(event).err()).count();
-        (heard, errors)
-    }
-
-    fn event(kind: EventKind, path: &str) -> notify::Result<Event> {
-        Ok(Event::new(kind).add_path(path.into()))
-    }
-
-    #[track_caller]
-    fn check(kind: EventKind, expected: Batch) {
-        let (heard, errors) = heard(vec![event(kind, "/a")]);
-        assert_eq!((heard, errors), (Heard { batch: expected, rewatch: false }, 0), "{kind:?}");
-    }
-
-    #[test]
-    fn each_kind_of_event_asks_for_what_it_may_mean() {
-        let a = || BTreeSet::from(["/a".into()]);
-        let none = Batch::default;
-        check(EventKind::Create(CreateKind::Folder), Batch { folders: a(), ..none() });
-        check(EventKind::Create(CreateKind::File), Batch { paths: a(), ..none() });
-        let moved = |mode| EventKind::Modify(ModifyKind::Name(mode));
-        check(moved(RenameMode::To), Batch { moved_in: a(), ..none() });
-        check(moved(RenameMode::From), Batch { removed: a(), ..none() });
-        check(moved(RenameMode::Both), none());
-        check(EventKind::Remove(RemoveKind::File), none());
-        check(EventKind::Remove(RemoveKind::Folder), Batch { removed: a(), ..none() });
-        let rescan = Some("a file system was unmounted");
-        check(EventKind::Remove(RemoveKind::Other), Batch { removed: a(), rescan, ..none() });
-    }
-
-    #[test]
-    fn a_path_with_many_events_is_looked_at_once() {
-        let touched = EventKind::Modify(ModifyKind::Metadata(MetadataKind::Any));
-        let created = EventKind::Create(CreateKind::File);
-        let events = vec![event(created, "/a"), event(touched, "/a"), event(touched, "/b")];
-        let (heard, _) = heard(events);
-        assert_eq!(heard.batch.paths, BTreeSet::from(["/a".into(), "/b".into()]));
-    }
-
-    #[test]
-    fn an_overflow_has_no_path_and_asks_for_new_watches_and_a_scan_of_everything() {
-        let (got, _) = heard(vec![Ok(Event::new(EventKind::Other).set_flag(Flag::Rescan))]);
-        let batch = Batch { rescan: Some("the kernel lost events"), ..Batch::default() };
-        assert_eq!(got, Heard { batch, rewatch: true });
-    }
-
-    #[test]
-    fn a_watch_error_is_handed_out_with_what_is_lacking() {
-        let limit = notify::Error::new(ErrorKind::MaxFilesWatch).add_path("/a".into());
-        assert_eq!(lack_of(&limit), Lack::Watches);
-        let (got, errors) = heard(vec![Err(limit)]);
-        assert_eq!((got, errors), (Heard::default(), 1));
-    }
 }
