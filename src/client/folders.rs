@@ -1,6 +1,7 @@
 //! A watched folder with all that is below it: can it be read, and how many folders are there.
 //!
-//! It owns nothing and opens no file. Each folder needs one inotify watch.
+//! Asked by `s3up check`, and by the watcher when there are not enough inotify watches. It owns nothing
+//! and opens no file.
 
 use std::fmt;
 use std::io;
@@ -9,16 +10,16 @@ use walkdir::WalkDir;
 
 /// What was found.
 #[derive(Debug)]
-pub(super) struct Found {
-    /// Folders, the watched one included.
-    pub(super) folders: u64,
+pub struct Found {
+    /// Folders, the watched one included. Each needs one inotify watch.
+    pub folders: u64,
     /// What is in the way of some.
-    pub(super) unreadable: Option<Unreadable>,
+    pub unreadable: Option<Unreadable>,
 }
 
 /// Folders that cannot be read, so that their files are not backed up.
 #[derive(Debug)]
-pub(super) struct Unreadable {
+pub struct Unreadable {
     first: PathBuf,
     cause: String,
     more: u64,
@@ -40,13 +41,13 @@ impl fmt::Display for Unreadable {
 #[error(
     "{path:?}: {cause}; hint: it must exist and this user must be able to read it (key watches[].local_path)"
 )]
-pub(super) struct NoFolder {
+pub struct NoFolder {
     path: PathBuf,
     cause: io::Error,
 }
 
 /// Looks at a watched folder and, if it is `recursive`, at all below it.
-pub(super) fn count(path: &Path, recursive: bool) -> Result<Found, NoFolder> {
+pub fn count(path: &Path, recursive: bool) -> Result<Found, NoFolder> {
     std::fs::read_dir(path).map_err(|cause| NoFolder { path: path.to_owned(), cause })?;
     // Itself, which may be reached by a link.
     let mut found = Found { folders: 1, unreadable: None };

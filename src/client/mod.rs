@@ -18,6 +18,7 @@ pub mod disk;
 pub mod dry_run;
 pub mod filter;
 pub mod fingerprint;
+pub mod folders;
 pub mod form;
 pub mod herald;
 pub mod hints;

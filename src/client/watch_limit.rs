@@ -2,22 +2,18 @@
 //!
 //! Asked by the watcher when they run out, and by `s3up check`. It owns nothing.
 
+use crate::client::folders;
 use crate::client::scope::Scope;
-use std::path::Path;
-use walkdir::WalkDir;
 
 /// Where Linux keeps the most watches that one user may have (inotify(7)).
 const ALLOWED: &str = "/proc/sys/fs/inotify/max_user_watches";
 
-/// How many watches are needed for all of `scope`: one for each folder. It walks them all; what cannot
-/// be read counts as none.
+/// How many watches are needed for all of `scope`: one for each folder. It walks them all; a watched
+/// folder that cannot be read needs none.
 pub fn needed(scope: &Scope) -> u64 {
-    let folders = |path: &Path, recursive| {
-        let depth = if recursive { usize::MAX } else { 0 };
-        let walk = WalkDir::new(path).follow_root_links(true).max_depth(depth);
-        walk.into_iter().flatten().filter(|entry| entry.file_type().is_dir()).count() as u64
-    };
-    scope.watches().iter().map(|watch| folders(&watch.local_path, watch.recursive)).sum()
+    let watches = scope.watches().iter();
+    let found = watches.filter_map(|watch| folders::count(&watch.local_path, watch.recursive).ok());
+    found.map(|found| found.folders).sum()
 }
 
 /// How many watches one user may have; `None` if the system does not say.
@@ -41,6 +37,7 @@ pub fn advice(needed: u64, allowed: Option<u64>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::path::Path;
 
     fn count(path: &Path, recursive: bool) -> u64 {
         let text = format!(
@@ -56,7 +53,12 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         std::fs::create_dir_all(home.path().join("a/b/c")).unwrap();
         std::fs::write(home.path().join("a/file"), "x").unwrap();
-        assert_eq!((count(home.path(), true), count(home.path(), false)), (4, 1));
+        let link = home.path().join("link");
+        std::os::unix::fs::symlink(home.path(), &link).unwrap();
+        for root in [home.path(), &link] {
+            assert_eq!((count(root, true), count(root, false)), (4, 1));
+        }
+        assert_eq!(count(&home.path().join("not-there"), true), 0);
     }
 
     #[test]

@@ -3,11 +3,10 @@
 //! Runs on the command's main thread; a client may be running beside it. It stores nothing, changes
 //! nothing, and prints no secret.
 
-mod folders;
-
 use crate::checklist::{Checklist, Form};
 use crate::client::config::Config;
 use crate::client::database::SCHEMA;
+use crate::client::folders;
 use crate::client::remote::Failure;
 use crate::client::status::{self, Asked};
 use crate::client::tls;
