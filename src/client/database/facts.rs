@@ -19,8 +19,10 @@ pub struct Facts {
     pub files: u64,
     /// Their bytes.
     pub bytes: u64,
-    /// How many files are parked.
+    /// How many files and folders are parked.
     pub parked_count: u64,
+    /// How many of them are folders.
+    pub parked_folders: u64,
     /// Those that were asked for, in the order of their paths.
     pub parked: Vec<Parked>,
     /// The last uploads, the latest first.
@@ -32,10 +34,10 @@ pub struct Facts {
     pub scans: BTreeMap<PathBuf, LastScan>,
 }
 
-/// A file that is not backed up as it stands.
+/// A file that is not backed up as it stands, or a folder in which something cannot be looked at.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Parked {
-    /// The file.
+    /// The file, or the folder with a `/` at the end.
     pub path: PathBuf,
     /// Why.
     pub reason: String,
@@ -76,8 +78,12 @@ fn select(connection: &Connection, parked: usize, uploads: usize) -> rusqlite::R
         [],
         |row| Ok((number(row.get(0)?), number(row.get(1)?))),
     )?;
-    let parked_count =
-        transaction.query_row("SELECT count(*) FROM parked", [], |row| Ok(number(row.get(0)?)))?;
+    let (parked_count, parked_folders) = transaction.query_row(
+        "SELECT count(*), count(*) FILTER (WHERE substr(local_path, -1) = CAST('/' AS BLOB)) \
+         FROM parked",
+        [],
+        |row| Ok((number(row.get(0)?), number(row.get(1)?))),
+    )?;
     let parked = transaction
         .prepare(
             "SELECT local_path, reason, since, last_seen FROM parked ORDER BY local_path LIMIT ?1",
@@ -110,7 +116,7 @@ fn select(connection: &Connection, parked: usize, uploads: usize) -> rusqlite::R
         .query_map([], |row| Ok((path_of(row.get(0)?), row.get(1)?)))?
         .collect::<rusqlite::Result<_>>()?;
     let scans = state::last_scans(&transaction)?.into_iter().collect();
-    Ok(Facts { files, bytes, parked_count, parked, last_uploads, baselines, scans })
+    Ok(Facts { files, bytes, parked_count, parked_folders, parked, last_uploads, baselines, scans })
 }
 
 fn path_of(bytes: Vec<u8>) -> PathBuf {
@@ -145,11 +151,13 @@ mod tests {
         database.park(odd, "not UTF-8", 40).unwrap();
         database.park(odd, "not UTF-8", 50).unwrap();
         database.park(Path::new("/large"), "too large", 60).unwrap();
+        database.park(Path::new("/shut/"), "denied", 70).unwrap();
         database.baseline(Path::new("/w"), Some(7)).unwrap();
         let scan = LastScan { ended_at: 90, milliseconds: 1500, files: 3 };
         database.scan_ended(Path::new("/w"), &scan).unwrap();
         let facts = read(&path, 9, 2).unwrap().unwrap();
-        assert_eq!((facts.files, facts.bytes, facts.parked_count), (3, 23, 2));
+        assert_eq!((facts.files, facts.bytes), (3, 23));
+        assert_eq!((facts.parked_count, facts.parked_folders), (3, 1));
         let names: Vec<&str> = facts.last_uploads.iter().map(|file| file.path.as_str()).collect();
         assert_eq!(names, ["/a", "/c"], "the latest first");
         let parked = |path: &Path, reason: &str, since, last_seen| Parked {
@@ -160,11 +168,15 @@ mod tests {
         };
         assert_eq!(
             facts.parked,
-            [parked(Path::new("/large"), "too large", 60, 60), parked(odd, "not UTF-8", 40, 50)]
+            [
+                parked(Path::new("/large"), "too large", 60, 60),
+                parked(odd, "not UTF-8", 40, 50),
+                parked(Path::new("/shut/"), "denied", 70, 70),
+            ]
         );
         assert_eq!(facts.baselines, BTreeMap::from([("/w".into(), Some(7))]));
         assert_eq!(facts.scans, BTreeMap::from([("/w".into(), scan)]));
         let few = read(&path, 1, 0).unwrap().unwrap();
-        assert_eq!((few.parked_count, few.parked.len(), few.last_uploads.len()), (2, 1, 0));
+        assert_eq!((few.parked_count, few.parked.len(), few.last_uploads.len()), (3, 1, 0));
     }
 }

@@ -47,8 +47,10 @@ pub struct Report {
     pub watches: Vec<WatchReport>,
     /// The last uploads, the latest first.
     pub last_uploads: Vec<LastUpload>,
-    /// How many files are not backed up as they stand.
+    /// How many files are not backed up as they stand, and folders in which something cannot be looked at.
     pub parked_count: u64,
+    /// How many of them are folders; their paths end in `/`.
+    pub parked_folders: u64,
     /// Those of them that are listed.
     pub parked: Vec<Parked>,
     /// What the running client tells; none if none is running.
@@ -127,8 +129,16 @@ pub struct Sources<'s> {
 /// Makes the report, and judges.
 pub fn report(sources: Sources<'_>) -> (Report, Verdict) {
     let Sources { config, live, silence, facts, now } = sources;
-    let Facts { files, bytes, parked_count, parked, last_uploads, baselines, scans } =
-        facts.unwrap_or_default();
+    let Facts {
+        files,
+        bytes,
+        parked_count,
+        parked_folders,
+        parked,
+        last_uploads,
+        baselines,
+        scans,
+    } = facts.unwrap_or_default();
     let baseline = |path: &PathBuf| baselines.get(path).copied().flatten();
     let watches: Vec<WatchReport> = config
         .watches
@@ -152,7 +162,8 @@ pub fn report(sources: Sources<'_>) -> (Report, Verdict) {
     };
     if parked_count > 0 {
         let verb = if parked_count == 1 { "is" } else { "are" };
-        problems.push(format!("{} {verb} not backed up", shown::counted(parked_count, "file")));
+        let what = files_and_folders(parked_count, parked_folders);
+        problems.push(format!("{what} {verb} not backed up"));
     }
     let verdict = match verdict {
         Verdict::Well if !problems.is_empty() => Verdict::Ailing,
@@ -169,6 +180,7 @@ pub fn report(sources: Sources<'_>) -> (Report, Verdict) {
         watches,
         last_uploads,
         parked_count,
+        parked_folders,
         parked,
         live,
     };
@@ -218,6 +230,16 @@ fn troubles(live: &Live, watches: &[WatchReport], now: i64) -> Vec<String> {
         troubles.push("the last scan broke off; the log says why".to_owned());
     }
     troubles
+}
+
+/// What `count` parked things are, `folders` of which are folders: `2 files and 1 folder`.
+pub fn files_and_folders(count: u64, folders: u64) -> String {
+    let files = shown::counted(count.saturating_sub(folders), "file");
+    match folders {
+        0 => files,
+        folders if folders >= count => shown::counted(folders, "folder"),
+        folders => format!("{files} and {}", shown::counted(folders, "folder")),
+    }
 }
 
 /// How long ago `then` was; a clock that was set back meanwhile makes it 0.

@@ -203,6 +203,22 @@ fn each_trouble_is_told_and_none_of_it_moves_the_cursor() {
 }
 
 #[test]
+fn parked_folders_are_counted_as_folders() {
+    let cases = [
+        (1, 1, "1 folder", "1 folder is not backed up"),
+        (3, 3, "3 folders", "3 folders are not backed up"),
+        (3, 1, "2 files and 1 folder", "2 files and 1 folder are not backed up"),
+        (2, 0, "2 files", "2 files are not backed up"),
+    ];
+    for (parked_count, parked_folders, count, problem) in cases {
+        let facts = Facts { parked_count, parked_folders, ..facts() };
+        let (text, _) = told(Some(live()), Some(facts));
+        assert_eq!(lines(&text, "parked")[0], count);
+        assert_eq!(lines(&text, "verdict"), [format!("NOT WELL: {problem}")]);
+    }
+}
+
+#[test]
 fn many_parked_files_are_counted_and_the_first_ones_shown() {
     let mut facts = facts();
     facts.parked_count = 5002;
@@ -263,6 +279,7 @@ fn the_names_in_json_are_promised() {
             "path": "/data/a/ä b", "remote_path": "a/ä b", "size": 1200, "uploaded_at": NOW - 60
         }],
         "parked_count": 1,
+        "parked_folders": 0,
         "parked": [{
             "path": "/data/a/\u{fffd}", "path_hex": "2f646174612f612fff", "reason": "not UTF-8",
             "since": NOW - 100, "last_seen": NOW

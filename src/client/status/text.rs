@@ -5,7 +5,7 @@
 use crate::client::database::facts::Parked;
 use crate::client::progress::{ScanDone, ServerState, Snapshot};
 use crate::client::status::live::{Live, Waiting};
-use crate::client::status::report::{Report, WatchReport, span_between};
+use crate::client::status::report::{Report, WatchReport, files_and_folders, span_between};
 use crate::shown::{bytes, count, counted, span, utc, visible};
 
 /// Width of the first column: the longest name and two blanks.
@@ -173,7 +173,7 @@ fn parked(report: &Report, lines: &mut Lines) {
     if report.parked_count == 0 {
         return lines.line("parked", "none");
     }
-    lines.line("parked", &counted(report.parked_count, "file"));
+    lines.line("parked", &files_and_folders(report.parked_count, report.parked_folders));
     for Parked { path, reason, since, .. } in &report.parked {
         lines.more(&format!("{path:?}, since {}: {}", utc(*since), visible(reason)));
     }
