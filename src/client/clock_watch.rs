@@ -25,8 +25,19 @@ pub struct ClockWatch {
 }
 
 impl ClockWatch {
-    /// Begins to watch. What happens from here on is reported as soon as [`ClockWatch::run`] runs.
-    pub fn start() -> rustix::io::Result<Self> {
+    /// Begins to watch, if this system lets it. What happens from here on is reported as soon as
+    /// [`ClockWatch::run`] runs. A client without it does its work nevertheless.
+    pub fn start() -> Option<Self> {
+        let cannot = |error: &Errno| {
+            log::warn!(
+                "whether the clock is set cannot be heard of: {error}; that it was set back is \
+                 noticed only by the next scan of everything (scan.interval_minutes)"
+            );
+        };
+        Self::try_start().inspect_err(cannot).ok()
+    }
+
+    fn try_start() -> rustix::io::Result<Self> {
         let timer = timerfd_create(TimerfdClockId::Realtime, TimerfdFlags::CLOEXEC)?;
         let flags = TimerfdTimerFlags::ABSTIME | TimerfdTimerFlags::CANCEL_ON_SET;
         timerfd_settime(&timer, flags, &due(NEVER, 0))?;

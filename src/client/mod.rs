@@ -124,7 +124,7 @@ pub fn run(config: Config, bar: Option<Bar>) -> Result<(), ClientError> {
     let scope = Scope::new(config.watches.clone(), &config.database);
     parking::unpark_outsiders(&database, &scope)?;
     // The clock first, then the baselines, then the watches: what is made from here on is new.
-    let clock_watch = ClockWatch::start().map_err(io::Error::from)?;
+    let clock_watch = ClockWatch::start();
     let baselines = Baselines::begin(
         &config.watches,
         config.scan.upload_existing,
@@ -202,8 +202,10 @@ pub fn run(config: Config, bar: Option<Bar>) -> Result<(), ClientError> {
     supervisor.spawn("database", move || guarded.wait_until_broken(&token))?;
     let token = stop.stop();
     supervisor.spawn("watcher", move || watcher.run(&token))?;
-    let (token, clock) = (stop.stop(), clock_watch.clone());
-    supervisor.spawn("clock", move || clock.run(&clock_set, &token))?;
+    if let Some(clock) = clock_watch.clone() {
+        let token = stop.stop();
+        supervisor.spawn("clock", move || clock.run(&clock_set, &token))?;
+    }
     let token = stop.stop();
     supervisor.spawn("scanner", move || scanner.run(&requests, &token))?;
     for number in 0..config.upload.concurrency {
@@ -220,7 +222,9 @@ pub fn run(config: Config, bar: Option<Bar>) -> Result<(), ClientError> {
     // Watcher and scanner see the flag, then nothing is pushed any more; the closed queue ends the
     // workers, each after the upload in its hands or limits::UPLOAD_GRACE, whichever is earlier.
     stop.raise();
-    clock_watch.wake();
+    if let Some(clock) = clock_watch {
+        clock.wake();
+    }
     queue.close();
     if let Some(listener) = &listener {
         listener.close();
