@@ -166,12 +166,8 @@ impl Database {
         record: &Record,
         now: i64,
     ) -> Result<(), DatabaseError> {
-        self.run("write", |connection| {
-            let transaction = connection.unchecked_transaction()?;
-            write_record(&transaction, local_path, record, now)?;
-            state::count_upload(&transaction, record.fingerprint.size, now)?;
-            transaction.commit()
-        })
+        let size = record.fingerprint.size;
+        self.keep(local_path, record, now, |connection| state::count_upload(connection, size, now))
     }
 
     /// Notes that the server has a file of which the database had lost its row; it is parked no
@@ -182,9 +178,21 @@ impl Database {
         record: &Record,
         now: i64,
     ) -> Result<(), DatabaseError> {
+        self.keep(local_path, record, now, |_| Ok(()))
+    }
+
+    /// Writes a row and what belongs to it, all or nothing.
+    fn keep(
+        &self,
+        local_path: &Path,
+        record: &Record,
+        now: i64,
+        beside: impl FnOnce(&Connection) -> rusqlite::Result<()>,
+    ) -> Result<(), DatabaseError> {
         self.run("write", |connection| {
             let transaction = connection.unchecked_transaction()?;
             write_record(&transaction, local_path, record, now)?;
+            beside(&transaction)?;
             transaction.commit()
         })
     }
