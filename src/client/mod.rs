@@ -45,7 +45,7 @@ pub mod watch_limit;
 pub mod watcher;
 
 use crate::clock::{self, SystemClock};
-use crate::limits::{QUEUE_PATHS_MAX, WATCH_EVENTS_MAX};
+use crate::limits::{PART_BYTES, QUEUE_PATHS_MAX, WATCH_EVENTS_MAX};
 use crate::sqlite::DatabaseError;
 use crate::threads::{Died, Ended, Stop, StopSource, Supervisor, shutdown_deadline};
 use bandwidth::Bucket;
@@ -186,6 +186,7 @@ pub fn run(config: Config, bar: Option<Bar>) -> Result<(), ClientError> {
         remote: transport,
         clock: SystemClock,
         stability: config.stability,
+        hashed_first_above: PART_BYTES as u64,
         bucket: config
             .upload
             .bandwidth

@@ -23,7 +23,7 @@ use crate::client::scope::{Place, Scope};
 use crate::client::stability::{Sighting, Verdict, judge};
 use crate::clock::Clock;
 use crate::digest::Digest;
-use crate::limits::{PART_BYTES, UPLOAD_GRACE};
+use crate::limits::UPLOAD_GRACE;
 use crate::remote_path::RemotePath;
 use crate::sqlite::DatabaseError;
 use crate::threads::{Interruptible, Stop};
@@ -52,6 +52,8 @@ pub struct Uploader<D, R, C> {
     pub stability: Stability,
     /// How often and when to try again.
     pub upload: Upload,
+    /// Files of more bytes than this are hashed before they are sent.
+    pub hashed_first_above: u64,
     /// How fast they may send, all together.
     pub bucket: Option<Mutex<Bucket>>,
     /// When to end.
@@ -201,7 +203,7 @@ impl<D: Disk, R: Remote, C: Clock> Uploader<D, R, C> {
         let started = self.clock.monotonic();
         // A large object's metadata is written before its bytes, so its digest has to come first;
         // a small one is read only once.
-        let sha256 = match (opened.size > PART_BYTES as u64).then(|| self.digest(&mut file)) {
+        let sha256 = match (opened.size > self.hashed_first_above).then(|| self.digest(&mut file)) {
             Some(Err(error)) => return self.failed(task, &format!("cannot read it: {error}")),
             Some(Ok(digest)) => Some(digest),
             None => None,

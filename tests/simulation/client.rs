@@ -1,8 +1,9 @@
 //! A running client: its own parts, on a disk, a clock and a server of the simulation.
 //!
 //! What is the client's own here: the hints, the queue, the uploader, the database, the scope, the
-//! baselines, and what a scan makes of a walk. What stands in for it: the threads, whose turns are given by `world`;
-//! the walk; and inotify, whose watches are set when the watcher hears of a folder and not before.
+//! baselines, when to watch and scan again, and what a scan makes of a walk. What stands in for it: the
+//! threads, whose turns are given by `world`; the walk; and inotify, whose watches are set when the
+//! watcher hears of a folder and not before.
 
 use super::disk::Hint;
 use super::history::Settings;
@@ -18,6 +19,7 @@ use s3up::client::filter::{Filter, Pattern, Patterns};
 use s3up::client::hints::{Batch, Hints};
 use s3up::client::losses::{Loss, Losses};
 use s3up::client::queue::{Popped, SharedQueue};
+use s3up::client::rewatch::{Lack, Rewatch};
 use s3up::client::scanner::ScanRequest;
 use s3up::client::scope::Scope;
 use s3up::client::uploader::Uploader;
@@ -50,6 +52,8 @@ pub(super) fn scope(settings: &Settings) -> Scope {
 pub(super) struct Client {
     uploader: Uploader<SimulatedDisk, SimulatedRemote, SimulatedClock>,
     hints: RefCell<Hints<SimulatedDisk, SimulatedClock>>,
+    /// Which watched folders are not there, and when they are looked for again.
+    rewatch: RefCell<Rewatch>,
     /// What it did not hear, and when that is made good.
     pub(super) losses: RefCell<Losses>,
     pub(super) queue: Arc<SharedQueue>,
@@ -78,15 +82,14 @@ impl Client {
         let file_clock = Box::new(world.file_clock.clone());
         let watches = world.scope.watches();
         let baselines =
-            Baselines::begin(watches, everything, Arc::clone(&world.database), file_clock).unwrap();
-        world.watch_everything();
+            Baselines::begin(watches, everything, world.database(), file_clock).unwrap();
         world.unheard.set(false);
         let stop = StopSource::default();
-        Rc::new(Self {
+        let client = Rc::new(Self {
             hints: RefCell::new(Hints {
                 scope: world.scope.clone(),
                 denied: Denied::default(),
-                database: Arc::clone(&world.database),
+                database: world.database(),
                 queue: Arc::clone(&queue),
                 debounce,
                 disk: disk.clone(),
@@ -94,7 +97,7 @@ impl Client {
             }),
             uploader: Uploader {
                 scope: world.scope.clone(),
-                database: Arc::clone(&world.database),
+                database: world.database(),
                 queue: Arc::clone(&queue),
                 disk,
                 remote: SimulatedRemote(Rc::clone(world)),
@@ -110,6 +113,7 @@ impl Client {
                     concurrency: usize::try_from(settings.workers).unwrap(),
                     bandwidth: None,
                 },
+                hashed_first_above: settings.part,
                 bucket: None,
                 stop: stop.stop(),
                 outage: Mutex::default(),
@@ -117,12 +121,13 @@ impl Client {
             },
             comparison: Comparison {
                 scope: world.scope.clone(),
-                database: Arc::clone(&world.database),
+                database: world.database(),
                 queue: Arc::clone(&queue),
                 debounce,
                 clock: SimulatedClock(Rc::clone(world)),
             },
             queue,
+            rewatch: RefCell::default(),
             losses: RefCell::default(),
             baselines: RefCell::new(baselines),
             stop: RefCell::new(stop),
@@ -134,7 +139,52 @@ impl Client {
             requests: RefCell::new([ScanRequest::Everything { cause: "start" }].into()),
             scan: RefCell::default(),
             next_scan: Cell::default(),
-        })
+        });
+        client.watch_everything(world);
+        client
+    }
+
+    /// Watches all that is backed up, and nothing else.
+    fn watch_everything(&self, world: &World) {
+        world.unwatch(World::root());
+        for index in 0..world.scope.watches().len() {
+            self.watch(world, index);
+        }
+    }
+
+    /// Watches one of the folders, if it is there.
+    fn watch(&self, world: &World, index: usize) -> bool {
+        let watch = &world.scope.watches()[index];
+        let is_there = world.is_folder(&watch.local_path);
+        if is_there {
+            world.watch(&watch.local_path, watch.recursive);
+            self.rewatch.borrow_mut().mended(index);
+        } else {
+            self.rewatch.borrow_mut().failed(index, Lack::Folder, world.monotonic());
+        }
+        is_there
+    }
+
+    /// When the watcher looks for watched folders that were not there.
+    pub(super) fn gaps_due(&self, world: &World) -> Option<Duration> {
+        let due = self.rewatch.borrow().next().filter(|_| !self.is_hearing())?;
+        Some(world.now() + due.saturating_duration_since(world.monotonic()))
+    }
+
+    /// The watcher looks for them.
+    pub(super) fn close_gaps(&self, world: &World) {
+        let due = self.rewatch.borrow().due(world.monotonic());
+        if due.into_iter().filter(|index| self.watch(world, *index)).count() > 0 {
+            let request = ScanRequest::Everything { cause: "a folder is watched again" };
+            self.requests.borrow_mut().push_back(request);
+        }
+    }
+
+    /// Whether a watched folder is there that it has yet to find.
+    fn has_gap(&self, world: &World) -> bool {
+        let long_after = world.monotonic() + Duration::from_secs(24 * 60 * 60);
+        let gaps = self.rewatch.borrow().due(long_after);
+        gaps.iter().any(|index| world.is_folder(&world.scope.watches()[*index].local_path))
     }
 
     /// Tells it to end.
@@ -154,8 +204,9 @@ impl Client {
     }
 
     /// Whether it has nothing to do before the next scan at its interval.
-    pub(super) fn is_idle(&self) -> bool {
+    pub(super) fn is_idle(&self, world: &World) -> bool {
         self.queue.is_empty()
+            && !self.has_gap(world)
             && !self.losses.borrow().is_open()
             && self.requests.borrow().is_empty()
             && self.scan.borrow().is_none()
@@ -191,6 +242,12 @@ impl Client {
                 world.watch(path, true);
             }
         }
+        for (index, watch) in world.scope.watches().iter().enumerate() {
+            if batch.removed.contains(&watch.local_path) {
+                world.unwatch(&watch.local_path);
+                self.rewatch.borrow_mut().failed(index, Lack::Folder, world.monotonic());
+            }
+        }
         let unwatched = batch.rescan.is_some();
         world.kernel.borrow_mut().told = told;
         self.hearing.set(true);
@@ -217,7 +274,7 @@ impl Client {
         let Some(loss) = self.losses.borrow_mut().take_due(world.monotonic()) else { return };
         world.note(|| format!("make good: {loss:?}"));
         if loss.unwatched {
-            world.watch_everything();
+            self.watch_everything(world);
         }
         self.requests.borrow_mut().push_back(ScanRequest::Everything { cause: loss.cause });
     }

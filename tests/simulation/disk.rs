@@ -12,6 +12,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ops::Bound;
 use std::path::{Path, PathBuf};
 use std::rc::{Rc, Weak};
+use std::time::Duration;
 
 /// A file's bytes and what is known of them, apart from its names.
 #[derive(Debug)]
@@ -79,6 +80,10 @@ pub(super) struct FileSystem {
     pub(super) silent: bool,
     /// What was in a file, ever, for each look it had.
     states: HashMap<Fingerprint, HashSet<Digest>>,
+    /// When a file had each look first, in the machine's running time.
+    born: HashMap<Fingerprint, Duration>,
+    /// The machine's running time.
+    pub(super) now: Duration,
     /// How many times a file changed, counted by its names, or a name.
     pub(super) changes: u64,
 }
@@ -105,6 +110,11 @@ impl FileSystem {
     /// Whether a file ever looked like this and had such bytes.
     pub(super) fn was(&self, look: &Fingerprint, digest: Digest) -> bool {
         self.states.get(look).is_some_and(|digests| digests.contains(&digest))
+    }
+
+    /// When a file looked like this first.
+    pub(super) fn born(&self, look: &Fingerprint) -> Option<Duration> {
+        self.born.get(look).copied()
     }
 
     /// Whether files with different bytes have looked like this: a clock that was set back stamped a
@@ -244,6 +254,7 @@ impl FileSystem {
         inode.ctime_ns = self.stamp();
         inode.new |= self.used;
         self.changes += u64::from(inode.names.max(1));
+        self.born.entry(inode.fingerprint()).or_insert(self.now);
         let digests = self.states.entry(inode.fingerprint()).or_default();
         digests.insert(Digest::of(&inode.bytes));
     }

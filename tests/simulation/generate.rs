@@ -32,6 +32,9 @@ const FOLDERS: &[&str] = &[
     "a/d", "a/d", "a/d/e", "a/d-", "a/z", "a/new", "a/new/d", "a/d/skip", "b/sub", "out/d", "out/z",
 ];
 
+/// The watched folders themselves.
+const ROOTS: &[&str] = &["a", "b"];
+
 fn place(rng: &mut Rng, among: &[&str]) -> Place {
     Place::new(rng.choice(among).unwrap())
 }
@@ -60,7 +63,7 @@ pub(super) fn history(seed: u64) -> History {
         }
         let when = when(&mut rng, mood);
         let action = action(&mut rng, mood, hot);
-        let down = matches!(action, Action::Crash | Action::Stop);
+        let down = matches!(action, Action::Crash | Action::Damage | Action::Stop);
         history.steps.push(Step { when, action });
         if down {
             for _ in 0..rng.usize(..4) {
@@ -101,6 +104,7 @@ fn settings(rng: &mut Rng) -> Settings {
         call_us: one(rng, &[1, 20, 2000]),
         mix: one(rng, &[0, 32, 128, 255]),
         piece: one(rng, &[1, 16, 1000]),
+        part: one(rng, &[20, 1_000_000]),
     }
 }
 
@@ -201,7 +205,7 @@ fn size(rng: &mut Rng) -> usize {
 fn change(rng: &mut Rng) -> Action {
     let (file, other) = (place(rng, FILES), place(rng, FILES));
     let (folder, another) = (place(rng, FOLDERS), place(rng, FOLDERS));
-    match rng.u8(..40) {
+    match rng.u8(..42) {
         0..8 => Action::Write(file, size(rng)),
         8..11 => Action::Append(file, rng.usize(1..40)),
         11..13 => Action::Truncate(file, rng.usize(..30)),
@@ -219,6 +223,11 @@ fn change(rng: &mut Rng) -> Action {
         35 => Action::Remove(folder),
         36..38 => Action::Mkdir(folder),
         38 => Action::Other(file),
+        39 => Action::Remove(place(rng, ROOTS)),
+        40 => {
+            let (root, away) = (place(rng, ROOTS), place(rng, &["out/r", "out/d"]));
+            if rng.bool() { Action::Rename(root, away) } else { Action::Rename(away, root) }
+        }
         _ => {
             let ms = one(rng, &[10, 100, 1000]);
             Action::Grow(file, rng.usize(1..5), rng.u64(2..100), ms)
@@ -241,6 +250,7 @@ fn wrong(rng: &mut Rng) -> Action {
             Action::Hint(place(rng, among))
         }
         17..19 => Action::Stop,
+        20 => Action::Damage,
         19 => Action::SetClock(one(rng, &[-3_600_000, -1000, -4, 1000, 3_600_000])),
         _ => Action::Crash,
     }

@@ -126,6 +126,8 @@ pub(super) enum Action {
     Pace(u64),
     /// The client's process is gone.
     Crash,
+    /// The client's process is gone because its database is damaged: the next one begins a new one.
+    Damage,
     /// The client is told to end.
     Stop,
     /// The client is started, if it does not run.
@@ -222,6 +224,8 @@ settings! {
     mix = 64;
     /// How many bytes of a file are read at a time.
     piece = 16;
+    /// Files of more bytes are hashed before they are sent.
+    part = 1_000_000;
 }
 
 /// A whole history.
@@ -295,6 +299,7 @@ impl Display for Action {
             Self::Poison(path, times) => write!(f, "poison {path} {times}"),
             Self::Pace(us) => write!(f, "pace {us}"),
             Self::Crash => f.write_str("crash"),
+            Self::Damage => f.write_str("damage"),
             Self::Stop => f.write_str("stop"),
             Self::Start => f.write_str("start"),
         }
@@ -336,6 +341,7 @@ impl FromStr for Action {
             ["poison", path, times] => Self::Poison(place(path), parse(times)?),
             ["pace", us] => Self::Pace(parse(us)?),
             ["crash"] => Self::Crash,
+            ["damage"] => Self::Damage,
             ["stop"] => Self::Stop,
             ["start"] => Self::Start,
             _ => return Err(format!("no action is written {text:?}")),

@@ -38,6 +38,7 @@ impl World {
                 | Hint::From(path)
                 | Hint::To(path) => {
                     path.parent().is_some_and(|folder| kernel.watched.contains(folder))
+                        || self.is_of_root(&hint) && kernel.watched.contains(path)
                 }
             };
             if let Hint::From(path) | Hint::Removed(path) = &hint {
@@ -48,7 +49,7 @@ impl World {
             if !heard || kernel.pending.back() == Some(&Hint::Overflow) {
                 continue;
             }
-            if kernel.lose > 0 && hint != Hint::Overflow {
+            if kernel.lose > 0 && hint != Hint::Overflow && !self.is_of_root(&hint) {
                 kernel.lose -= 1;
                 self.unheard.set(true);
                 continue;
@@ -65,12 +66,15 @@ impl World {
         self.kernel.borrow_mut().watched.extend(found);
     }
 
-    /// Watches all that is backed up, and nothing else.
-    pub(super) fn watch_everything(&self) {
-        self.kernel.borrow_mut().watched.clear();
-        for watch in self.scope.watches() {
-            self.watch(&watch.local_path, watch.recursive);
-        }
+    /// Hears no more of what is at or below `folder`.
+    pub(super) fn unwatch(&self, folder: &Path) {
+        self.kernel.borrow_mut().watched.retain(|watched| !watched.starts_with(folder));
+    }
+
+    /// Whether a hint says that a watched folder itself is gone, which its own watch tells.
+    fn is_of_root(&self, hint: &Hint) -> bool {
+        let (Hint::Removed(path) | Hint::From(path)) = hint else { return false };
+        self.scope.watches().iter().any(|watch| watch.local_path == *path)
     }
 
     /// Whether what is in the folders below `path` is backed up, and so watched.

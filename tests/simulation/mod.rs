@@ -10,6 +10,7 @@ mod disk;
 mod generate;
 mod history;
 mod kernel;
+mod life;
 mod machine;
 mod promise;
 mod scan;
@@ -51,18 +52,22 @@ fn random_histories_keep_the_promise() {
     let seed = number("S3UP_TEST_SEED");
     let first = seed.unwrap_or_else(|| fastrand::u64(..u64::from(u32::MAX)));
     let count = number("S3UP_TEST_HISTORIES").unwrap_or(seed.map_or(HISTORIES, |_| 1));
-    let (mut uploads, mut heard) = (0, 0);
+    let (mut uploads, mut recalled, mut heard) = (0, 0, 0);
     for seed in first..first + count {
         let history = generate::history(seed);
         match attempt(&history, false).0 {
             Ok(tally) => {
                 uploads += tally.uploads;
+                recalled += tally.recalled;
                 heard += u64::from(tally.heard);
             }
             Err(broken) => fail(&format!("S3UP_TEST_SEED={seed}: {broken}"), &history),
         }
     }
-    println!("{count} histories from seed {first}: {uploads} uploads, {heard} without lost hints");
+    println!(
+        "{count} histories from seed {first}: {uploads} uploads, {recalled} files recalled, {heard} \
+         without lost hints"
+    );
 }
 
 #[test]

@@ -14,6 +14,8 @@ use std::time::Duration;
 pub(super) struct Tally {
     /// How many uploads were begun.
     pub(super) uploads: u64,
+    /// How many rows came back from the server, after the database was damaged.
+    pub(super) recalled: u64,
     /// How many files were in the backup in the end.
     pub(super) files: u64,
     /// Whether every change had been heard of, so that none had to wait for a scan.
@@ -60,9 +62,9 @@ impl World {
         self.check_files(false)?;
         self.check_parked()?;
         self.check_rest(&before)?;
-        let uploads = self.server.borrow().begun;
+        let (uploads, recalled) = (self.server.borrow().begun, self.recalled());
         let files = self.disk.borrow().files().count() as u64;
-        Ok(Tally { uploads, files, heard })
+        Ok(Tally { uploads, recalled, files, heard })
     }
 
     /// Goes on until the client has nothing to do; for an hour at most, which is longer than any pause.
@@ -73,18 +75,26 @@ impl World {
         self.pass(Duration::from_secs(1));
         begin(&client);
         let idle = |world: &Self| {
-            let rests = client.is_idle() && world.kernel.borrow().pending.is_empty();
+            let rests = client.is_idle(world) && world.kernel.borrow().pending.is_empty();
             if rests || client.next_scan().is_some() {
                 client.scan_never();
             }
             rests || world.now() > until
         };
         self.run(idle)?;
-        if client.is_idle() && self.now() <= until {
+        if client.is_idle(self) && self.now() <= until {
             Ok(())
         } else {
             Err("it does not come to rest".to_owned())
         }
+    }
+
+    /// How many rows there are whose upload the database knows nothing of.
+    fn recalled(&self) -> u64 {
+        let database = self.database();
+        let uploaded: i64 = database.days(9999).unwrap().iter().map(|day| day.files).sum();
+        let files = database.file_count().unwrap();
+        if self.rebuilt.get() { files.saturating_sub(uploaded.cast_unsigned()) } else { 0 }
     }
 
     fn fate(&self, path: &Path) -> Option<Fate> {
@@ -95,7 +105,8 @@ impl World {
         let disk = self.disk.borrow();
         let inode = disk.file(path)?.borrow();
         let known = self.known.borrow().contains(path);
-        if !(inode.new || known || self.settings.upload_existing == 1) {
+        let everything = self.settings.upload_existing == 1 || self.rebuilt.get();
+        if !(inode.new || known || everything) {
             return Some(Fate::Old);
         }
         Some(if matches!(place, Place::Unnameable(_)) {
@@ -123,7 +134,7 @@ impl World {
     /// Returns whether there is a row for what stands at `path` now.
     fn judge_row(&self, path: &Path) -> Result<bool, String> {
         let shown = path.display();
-        let Some(row) = self.database.record(path).unwrap() else { return Ok(false) };
+        let Some(row) = self.database().record(path).unwrap() else { return Ok(false) };
         self.known.borrow_mut().insert(path.to_owned());
         let server = self.server.borrow();
         if !server.acknowledged.contains(&(row.remote_path.clone(), row.sha256)) {
@@ -133,6 +144,9 @@ impl World {
         // A size of -1 says that other bytes were sent since.
         if row.fingerprint.size != u64::MAX && !disk.was(&row.fingerprint, row.sha256) {
             return Err(format!("{shown} has a row of bytes that it never had as it looked then"));
+        }
+        if disk.born(&row.fingerprint).is_some_and(|born| !self.may_have_rested(born)) {
+            return Err(format!("{shown} was sent before it rested"));
         }
         let Some(file) = disk.file(path).map(|file| file.borrow()) else { return Ok(false) };
         if file.fingerprint() != row.fingerprint {
@@ -158,11 +172,20 @@ impl World {
         Ok(true)
     }
 
+    /// Whether a file that came to look as it does at the moment `born` may have been looked at twice by
+    /// now, as far apart as is asked for.
+    fn may_have_rested(&self, born: Duration) -> bool {
+        // The moment of a look is taken right before it, which is long ago if others had turns since.
+        let in_between = Duration::from_micros(2 * self.settings.call_us);
+        let rested = self.now().saturating_sub(born) + in_between;
+        self.settings.mix > 0 || rested >= Duration::from_millis(self.settings.debounce_ms)
+    }
+
     /// Every file is where it should be. With `soon` only what was heard of has been looked at: a file
     /// may be parked until the next scan.
     fn check_files(&self, soon: bool) -> Result<(), String> {
         let parked: BTreeMap<PathBuf, String> =
-            self.database.parked().unwrap().into_iter().collect();
+            self.database().parked().unwrap().into_iter().collect();
         // A server that is away is no file's fault, unless it serves others.
         let away = ["nobody", "the connection", "the answer is", "the server answers 503"];
         let blamed = parked.iter().find(|(_, reason)| {
@@ -197,16 +220,21 @@ impl World {
             }
         }
         let server = self.server.borrow();
-        let secret = server
-            .stored
-            .keys()
-            .find(|key| ["out", "sub", "skip", "tmp"].iter().any(|odd| key.contains(odd)));
+        let secret = server.stored.keys().find(|key| {
+            let below_flat = key.strip_prefix("second/").is_some_and(|name| name.contains('/'));
+            below_flat || ["out", "skip", "tmp"].iter().any(|odd| key.contains(odd))
+        });
         secret.map_or(Ok(()), |key| Err(format!("{key} should never have been stored")))
     }
 
     /// Nothing is parked for a reason that is not true.
     fn check_parked(&self) -> Result<(), String> {
-        for (path, reason) in self.database.parked().unwrap() {
+        for (path, reason) in self.database().parked().unwrap() {
+            let mut watches = self.scope.watches().iter().map(|watch| &watch.local_path);
+            if watches.any(|root| path.starts_with(root) && !self.is_folder(root)) {
+                // Nobody can look there.
+                continue;
+            }
             let true_reason = match self.fate(&path) {
                 Some(Fate::Told(expected)) => reason.starts_with(expected),
                 Some(Fate::Old) => true,

@@ -16,7 +16,6 @@ use s3up::client::walk::{Seen, WalkError, as_folder};
 use s3up::sqlite::DatabaseError;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Paths that a scan reads from the database at once: few, so that much happens in between.
@@ -31,6 +30,7 @@ pub(super) struct Scan {
     /// The folders that are still to be walked, each with its baseline; the next one last.
     roots: Vec<(PathBuf, Option<i64>)>,
     /// The one that is being walked.
+    root: PathBuf,
     pass: Option<(Pass, Findings)>,
     /// What the queue had no room for.
     blocked: Option<(Task, Instant)>,
@@ -40,6 +40,7 @@ pub(super) struct Scan {
 /// looked at when its turn comes.
 fn walk(world: &Rc<World>, root: &Path) -> impl Iterator<Item = Result<Seen, WalkError>> + use<> {
     let (world, mut rest) = (Rc::clone(world), vec![(root.to_owned(), true)]);
+    let root = root.to_owned();
     std::iter::from_fn(move || {
         while let Some((path, is_folder)) = rest.pop() {
             world.quick_call();
@@ -59,6 +60,11 @@ fn walk(world: &Rc<World>, root: &Path) -> impl Iterator<Item = Result<Seen, Wal
                     let fingerprint = file.borrow().fingerprint();
                     world.quick_call();
                     return Some(Ok(Seen { path, fingerprint }));
+                }
+                Some(Node::Folder) => {}
+                _ if path == root => {
+                    let (path, cause) = (as_folder(&path), std::io::ErrorKind::NotFound.into());
+                    return Some(Err(WalkError { blind: path.clone(), path, cause }));
                 }
                 _ => {}
             }
@@ -123,11 +129,15 @@ impl Client {
                 }
                 None => {
                     let (pass, _) = scan.pass.take().unwrap();
-                    self.comparison.end(pass).unwrap();
+                    let lost = self.comparison.end(pass).unwrap().root;
+                    if lost.is_some() && matches!(scan.request, ScanRequest::Everything { .. }) {
+                        self.note_lost(world, &scan.root);
+                    }
                 }
             }
         } else if let Some((root, baseline)) = scan.roots.pop() {
             scan.pass = Some(self.begin_pass(world, &root, baseline));
+            scan.root = root;
         } else {
             self.end_scan(world, &scan);
             return;
@@ -163,7 +173,13 @@ impl Client {
             }
         }
         roots.reverse();
-        Some(Scan { request, roots, pass: None, blocked: None })
+        Some(Scan { request, roots, root: PathBuf::new(), pass: None, blocked: None })
+    }
+
+    /// A watched folder is not there.
+    fn note_lost(&self, world: &World, root: &Path) {
+        let now = world.unix_ns().div_euclid(1_000_000_000);
+        world.database().park(&as_folder(root), "watched folder is gone", now).unwrap();
     }
 
     fn begin_pass(
@@ -172,12 +188,12 @@ impl Client {
         root: &Path,
         baseline: Option<i64>,
     ) -> (Pass, Findings) {
-        let (database, below) = (Arc::clone(&world.database), root.to_owned());
+        let (database, below) = (world.database(), root.to_owned());
         let rows = pages(move |last: Option<&(PathBuf, Known)>| {
             let after = last.map_or(Path::new(""), |(path, _)| path);
             database.page(&below, after, PAGE)
         });
-        let (database, below) = (Arc::clone(&world.database), root.to_owned());
+        let (database, below) = (world.database(), root.to_owned());
         let parked = pages(move |last: Option<&PathBuf>| {
             database.parked_page(&below, last.map_or(Path::new(""), PathBuf::as_path), PAGE)
         });

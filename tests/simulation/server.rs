@@ -8,7 +8,7 @@ use s3up::digest::Digest;
 use s3up::limits::UPLOAD_GRACE;
 use s3up::remote_path::RemotePath;
 use s3up::threads::Ending;
-use s3up::wire::{ErrorCode, Existence, Uploaded};
+use s3up::wire::{ErrorCode, Existence, Mtime, Uploaded};
 use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::io::{self, Read};
 use std::rc::Rc;
@@ -20,6 +20,8 @@ pub(super) struct Server {
     limit: u64,
     /// What is stored, by remote path.
     pub(super) stored: BTreeMap<String, Vec<u8>>,
+    /// What each file's mtime was said to be.
+    mtimes: BTreeMap<String, Mtime>,
     /// What it ever said it has stored.
     pub(super) acknowledged: HashSet<(String, Digest)>,
     /// How many uploads were begun.
@@ -39,6 +41,7 @@ impl Server {
         Self {
             limit,
             stored: BTreeMap::new(),
+            mtimes: BTreeMap::new(),
             acknowledged: HashSet::new(),
             begun: 0,
             failed: 0,
@@ -62,8 +65,9 @@ impl Server {
         self.poison.clear();
     }
 
-    fn trouble(&mut self, path: &str) -> Option<Trouble> {
-        self.begun += 1;
+    /// What goes wrong with this upload, or with this question.
+    fn trouble(&mut self, path: &str, is_upload: bool) -> Option<Trouble> {
+        self.begun += u64::from(is_upload);
         let mut trouble = None;
         if let Some(times) = self.poison.get_mut(path).filter(|times| **times > 0) {
             *times -= 1;
@@ -90,6 +94,18 @@ fn refused(code: ErrorCode, retry_after: Option<u64>) -> Failure {
     }
 }
 
+/// What a trouble is to whoever has just begun to speak.
+fn refusal(trouble: Trouble) -> Option<Failure> {
+    match trouble {
+        Trouble::Unreachable => Some(unreachable("nobody answers")),
+        Trouble::Busy(seconds) => {
+            Some(refused(ErrorCode::Unavailable, (seconds > 0).then_some(seconds)))
+        }
+        Trouble::Unauthorized => Some(refused(ErrorCode::Unauthorized, None)),
+        _ => None,
+    }
+}
+
 fn unreachable(text: &str) -> Failure {
     Failure::Unreachable(text.to_owned())
 }
@@ -101,19 +117,14 @@ impl Remote for SimulatedRemote {
     fn upload(&self, content: &mut dyn Read, fields: &Fields<'_>) -> Result<Uploaded, Failure> {
         let world = &self.0;
         world.quick_call();
-        let trouble = world.server.borrow_mut().trouble(fields.path);
+        let trouble = world.server.borrow_mut().trouble(fields.path, true);
         world.note(|| format!("upload of {} with {} bytes: {trouble:?}", fields.path, fields.size));
-        match trouble {
-            Some(Trouble::Unreachable) => return Err(unreachable("nobody answers")),
-            Some(Trouble::Busy(seconds)) => {
-                return Err(refused(ErrorCode::Unavailable, (seconds > 0).then_some(seconds)));
-            }
-            Some(Trouble::Unauthorized) => return Err(refused(ErrorCode::Unauthorized, None)),
-            _ if fields.size > world.server.borrow().limit => {
-                world.server.borrow_mut().refused += 1;
-                return Err(refused(ErrorCode::FileTooLarge, None));
-            }
-            _ => {}
+        if let Some(failure) = trouble.and_then(refusal) {
+            return Err(failure);
+        }
+        if fields.size > world.server.borrow().limit {
+            world.server.borrow_mut().refused += 1;
+            return Err(refused(ErrorCode::FileTooLarge, None));
         }
         let cut = if let Some(Trouble::Cut(reads)) = trouble { Some(reads) } else { None };
         let bytes = self.read(content, fields.size, cut)?;
@@ -128,6 +139,7 @@ impl Remote for SimulatedRemote {
         }
         world.quick_call();
         world.server.borrow_mut().stored.insert(fields.path.to_owned(), bytes);
+        world.server.borrow_mut().mtimes.insert(fields.path.to_owned(), fields.mtime);
         world.note(|| format!("stored {} as {digest}", fields.path));
         world.quick_call();
         match trouble {
@@ -148,14 +160,23 @@ impl Remote for SimulatedRemote {
 
     fn existence(&self, path: &RemotePath) -> Result<Existence, Failure> {
         self.0.quick_call();
-        let server = self.0.server.borrow();
+        let trouble = self.0.server.borrow_mut().trouble(path.as_str(), false);
+        if let Some(failure) = trouble.and_then(refusal) {
+            return Err(failure);
+        }
+        let mut server = self.0.server.borrow_mut();
         let stored = server.stored.get(path.as_str());
-        Ok(Existence {
+        let existence = Existence {
             exists: stored.is_some(),
             size: stored.map(|bytes| bytes.len() as u64),
             sha256: stored.map(|bytes| Digest::of(bytes)),
-            mtime: None,
-        })
+            mtime: server.mtimes.get(path.as_str()).copied(),
+        };
+        self.0.note(|| format!("asked for {path}: {existence:?}"));
+        // What it says it has, it has acknowledged.
+        let said = existence.sha256.map(|digest| (path.to_string(), digest));
+        server.acknowledged.extend(said);
+        Ok(existence)
     }
 }
 

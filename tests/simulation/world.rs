@@ -33,7 +33,7 @@ const BEGIN_NS: i64 = 1_800_000_000_000_000_000;
 const TURNS_MAX: u64 = 200_000;
 
 /// The client's process is gone.
-struct Crashed;
+pub(super) struct Crashed;
 
 /// Who gets a turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,6 +42,7 @@ enum Turn {
     Growth,
     Hints,
     Losses,
+    Gaps,
     Scan,
     Worker,
 }
@@ -58,17 +59,21 @@ pub(super) struct World {
     pub(super) calls: Cell<u64>,
     turns: Cell<u64>,
     /// How many turns of the client are under way, each in the midst of the one before.
-    depth: Cell<u32>,
+    pub(super) depth: Cell<u32>,
     pub(super) disk: RefCell<FileSystem>,
     pub(super) file_clock: FileClocks,
     pub(super) kernel: RefCell<Kernel>,
     pub(super) server: RefCell<Server>,
     pub(super) script: RefCell<Script>,
     chance: RefCell<fastrand::Rng>,
-    pub(super) database: Arc<Database>,
-    client: RefCell<Option<Rc<Client>>>,
+    pub(super) database: RefCell<Arc<Database>>,
+    /// The database is damaged, and the next start begins a new one.
+    pub(super) damaged: Cell<bool>,
+    /// Whether that ever happened: from then on everything is wanted.
+    pub(super) rebuilt: Cell<bool>,
+    pub(super) client: RefCell<Option<Rc<Client>>>,
     /// It is to be started as soon as the one before it has ended.
-    restart: Cell<bool>,
+    pub(super) restart: Cell<bool>,
     /// Something happened that no hint told of, and no scan has been since.
     pub(super) unheard: Cell<bool>,
     /// How many times the client was started.
@@ -103,7 +108,9 @@ impl World {
             server: RefCell::new(Server::new(settings.limit)),
             script: RefCell::new(script),
             chance: RefCell::new(fastrand::Rng::with_seed(settings.chance)),
-            database: Arc::new(Database::in_memory().unwrap()),
+            database: RefCell::new(Arc::new(Database::in_memory().unwrap())),
+            damaged: Cell::default(),
+            rebuilt: Cell::default(),
             client: RefCell::default(),
             restart: Cell::default(),
             unheard: Cell::default(),
@@ -138,6 +145,7 @@ impl World {
         self.now.set(self.now.get() + time);
         let mut disk = self.disk.borrow_mut();
         disk.now_ns = self.unix_ns();
+        disk.now = self.now.get();
         *self.file_clock.0.lock().unwrap() = (disk.stamp(), self.now.get());
     }
 
@@ -154,6 +162,10 @@ impl World {
 
     pub(super) fn random(&self, below: u64) -> u64 {
         self.chance.borrow_mut().u64(..below.max(1))
+    }
+
+    pub(super) fn database(&self) -> Arc<Database> {
+        Arc::clone(&self.database.borrow())
     }
 
     pub(super) fn client(&self) -> Option<Rc<Client>> {
@@ -215,12 +227,13 @@ impl World {
         match turn {
             Turn::Step => self.take_step(),
             Turn::Growth => self.grow(),
-            Turn::Hints | Turn::Losses | Turn::Scan | Turn::Worker => {
+            Turn::Hints | Turn::Losses | Turn::Gaps | Turn::Scan | Turn::Worker => {
                 let Some(client) = self.client() else { return };
                 self.depth.set(self.depth.get() + 1);
                 match turn {
                     Turn::Hints => client.hear(self),
                     Turn::Losses => client.make_good(self),
+                    Turn::Gaps => client.close_gaps(self),
                     Turn::Scan => client.scan_on(self),
                     _ => client.work(self),
                 }
@@ -248,6 +261,9 @@ impl World {
             }
             if client.losses_due(self).is_some_and(|due| due <= now) {
                 due.push(Turn::Losses);
+            }
+            if client.gaps_due(self).is_some_and(|due| due <= now) {
+                due.push(Turn::Gaps);
             }
             if client.scan_is_due(self) {
                 due.push(Turn::Scan);
@@ -288,6 +304,7 @@ impl World {
             }
             _ => {}
         }
+        next.extend(client.as_ref().and_then(|client| client.gaps_due(self)));
         next.extend(client.and_then(|client| client.next_scan()));
         next.into_iter().min()
     }
@@ -333,6 +350,10 @@ impl World {
             }
             Action::Pace(us) => self.server.borrow_mut().pace = Duration::from_micros(*us),
             Action::Crash => self.crash(),
+            Action::Damage => {
+                self.damaged.set(true);
+                self.crash();
+            }
             Action::Stop => {
                 if let Some(client) = self.client() {
                     client.stop(self);
@@ -348,51 +369,6 @@ impl World {
                 self.tell(hints);
             }
         }
-    }
-
-    fn start(self: &Rc<Self>) {
-        if self.client.borrow().is_some() {
-            // It is started anew if it is ending.
-            self.restart.set(self.client().is_some_and(|client| client.is_stopping()));
-            return;
-        }
-        *self.kernel.borrow_mut() = Kernel::default();
-        let client = Client::start(self);
-        self.starts.set(self.starts.get() + 1);
-        self.disk.borrow_mut().used = true;
-        *self.client.borrow_mut() = Some(client);
-    }
-
-    fn crash(&self) {
-        if self.client.borrow_mut().take().is_some() && self.depth.get() > 0 {
-            resume_unwind(Box::new(Crashed));
-        }
-    }
-
-    fn end_if_stopped(self: &Rc<Self>) {
-        if self.depth.get() == 0 && self.client().is_some_and(|client| client.is_stopping()) {
-            self.note(|| "the client has ended".to_owned());
-            *self.client.borrow_mut() = None;
-            if self.restart.take() {
-                self.start();
-            }
-        }
-    }
-
-    /// No more faults and no more lost hints; the client runs.
-    pub(super) fn calm_down(self: &Rc<Self>) {
-        self.server.borrow_mut().calm_down();
-        {
-            let mut kernel = self.kernel.borrow_mut();
-            kernel.lose = 0;
-            kernel.stalled = Duration::ZERO;
-        }
-        self.start();
-    }
-
-    /// Takes the client and the machine apart; they hold one another.
-    pub(super) fn end(&self) {
-        *self.client.borrow_mut() = None;
     }
 
     /// Whether a folder stands at `path`.

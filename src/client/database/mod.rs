@@ -90,6 +90,14 @@ impl Database {
         Ok(Self { path, writer, reader: None, rebuilt_ns: None, claim: None })
     }
 
+    /// As [`Database::in_memory`], in place of a damaged one; see [`Database::claim`].
+    pub fn in_memory_anew(watches: &[&Path], now_ns: i64) -> Result<Self, DatabaseError> {
+        let database = Self::in_memory()?;
+        let begun = state::begin_anew(&mut database.writer(), watches, now_ns);
+        begun.map_err(|error| database.failed("write", &error))?;
+        Ok(Self { rebuilt_ns: Some(now_ns), ..database })
+    }
+
     fn over(path: &Path, writer: Connection) -> Result<Self, DatabaseError> {
         let rebuilt_ns =
             state::rebuilt_at(&writer).map_err(|error| DatabaseError::new("read", path, &error))?;
