@@ -290,7 +290,8 @@ impl Database {
     }
 
     /// Forgets that a path was parked, unless it was parked again between `since` and `now` (Unix
-    /// seconds). A note from after `now` is one from before the clock was set back.
+    /// seconds). A note from after `now` is one from before the clock was set back. If that was after
+    /// `since`, nobody knows when a note is from, and none is forgotten.
     pub fn forget_parked(
         &self,
         local_path: &Path,
@@ -300,7 +301,8 @@ impl Database {
         self.run("write", |connection| {
             connection
                 .prepare_cached(
-                    "DELETE FROM parked WHERE local_path = ?1 AND last_seen NOT BETWEEN ?2 AND ?3",
+                    "DELETE FROM parked WHERE local_path = ?1 AND ?2 <= ?3 \
+                     AND last_seen NOT BETWEEN ?2 AND ?3",
                 )?
                 .execute(params![local_path.as_os_str().as_bytes(), since, now])
                 .map(drop)

@@ -263,6 +263,8 @@ fn a_parked_path_is_forgotten_unless_it_was_parked_again_meanwhile() {
     database.forget_parked(Path::new("/w/a"), 6, 6).unwrap();
     database.forget_parked(odd, 6, 6).unwrap();
     assert_eq!(below(""), [odd]);
+    database.forget_parked(odd, 9, 7).unwrap();
+    assert_eq!(below(""), [odd], "the clock was set back meanwhile");
     database.forget_parked(odd, 1, 5).unwrap();
     assert!(below("").is_empty(), "the clock was set back since");
 }
