@@ -151,16 +151,19 @@ fn a_look_while_it_waits_counts_only_if_it_shows_a_change() {
         fingerprint: Fingerprint { size, mtime_ns: 0, ctime_ns: 0, inode: 1 },
         at: start + Duration::from_secs(seconds),
     };
+    // An empty one is a word that something happened.
     for (looks, sighting, changes) in [
-        (vec![look(1, 0)], look(1, 0), 0),
-        (vec![look(1, 0), look(1, 1)], look(1, 0), 0),
-        (vec![look(0, 0), look(1, 1)], look(1, 1), 1),
-        (vec![look(0, 0), look(1, 1), look(2, 2)], look(2, 2), 1),
+        (vec![Some(look(1, 0))], look(1, 0), 0),
+        (vec![Some(look(1, 0)), Some(look(1, 1))], look(1, 0), 0),
+        (vec![Some(look(0, 0)), Some(look(1, 1))], look(1, 1), 1),
+        (vec![Some(look(0, 0)), Some(look(1, 1)), None], look(1, 1), 1),
+        (vec![None, Some(look(1, 1)), None], look(1, 1), 0),
+        (vec![Some(look(0, 0)), Some(look(1, 1)), Some(look(2, 2))], look(2, 2), 1),
     ] {
         let mut queue = Queue::new(1, 9);
         queue.release();
         for look in looks {
-            queue.push(Task::new(Path::new("a"), 0, Some(look), start), start);
+            queue.push(Task::new(Path::new("a"), 0, look, start), start);
         }
         let expected = Task { changes, ..Task::new(Path::new("a"), 0, Some(sighting), start) };
         assert_eq!(queue.pop(start), Popped::Task(expected));
