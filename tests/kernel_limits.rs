@@ -2,10 +2,12 @@
 //! the watched folder itself.
 
 use crate::support::bucket::Kind;
+use crate::support::daemon::{CLIENT, Daemon};
 use crate::support::pair::Pair;
 use crate::support::tools;
-use crate::support::waiting::eventually;
+use crate::support::waiting::{DEADLINE, eventually};
 use rustix::process::Signal;
+use std::ffi::OsStr;
 use std::fs::Permissions;
 use std::ops::Range;
 use std::os::unix::fs::PermissionsExt as _;
@@ -202,6 +204,32 @@ fn a_folder_that_becomes_readable_is_backed_up_and_watched() {
     }
     pair.assert_all_arrive();
     pair.client.wait_for_watches(7);
+}
+
+#[test]
+fn a_parked_folder_is_forgotten_when_it_can_be_read_or_is_gone() {
+    let mut pair = Pair::new(Kind::Directory);
+    pair.client.wrapper = tools::without_privileges();
+    pair.write("file", b"x");
+    let folders = ["opened", "removed", "shut"].map(|name| pair.client.path(name));
+    for folder in &folders {
+        std::fs::create_dir(folder).unwrap();
+        std::fs::set_permissions(folder, Permissions::from_mode(0o000)).unwrap();
+    }
+    pair.client.start();
+    for folder in &folders {
+        let reason = pair.client.wait_until_parked(&folder.join(""));
+        assert!(reason.starts_with("not all in it can be looked at"), "{reason}");
+    }
+    std::fs::remove_dir(&folders[1]).unwrap();
+    std::fs::set_permissions(&folders[0], Permissions::from_mode(0o755)).unwrap();
+    let (left, file) = ([folders[2].join("")], pair.client.configure());
+    eventually(DEADLINE, "only what is shut is parked", || {
+        // Again and again, since notes of the second in which a scan begins are left alone by it.
+        let scan = [OsStr::new("scan"), OsStr::new("-c"), file.as_os_str()];
+        assert!(Daemon::start(CLIENT, &scan, &[]).ended().success());
+        pair.client.parked().into_keys().eq(left.iter().cloned()).then_some(())
+    });
 }
 
 #[test]
