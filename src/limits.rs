@@ -231,8 +231,9 @@ pub mod watch {
     pub const LOSS_PAUSE_GROWN: Duration = Duration::from_secs(16);
     /// ... and is so many times as long as the watches and the scan took: they get a fifth of the time.
     pub const LOSS_PAUSE_FACTOR: u32 = 4;
-    /// But no longer than this. A scan may take hours because it waits for room in the queue.
-    pub const LOSS_PAUSE_MAX: Duration = Duration::from_secs(5 * 60);
+    /// But no longer than this: a scan may take hours because it waits for room in the queue. Those that
+    /// take more than 15 s of their own get more of the time.
+    pub const LOSS_PAUSE_MAX: Duration = Duration::from_secs(60);
     /// Most paths that are remembered because they could not be looked at or watched.
     pub const DENIED_PATHS_MAX: usize = 4096;
 }

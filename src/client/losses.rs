@@ -120,7 +120,7 @@ mod tests {
 
     #[test]
     fn the_pause_is_a_multiple_of_what_the_scan_took_and_has_a_bound() {
-        assert_eq!(pauses(&[2.0, 0.0, 10.0, 0.0, 9999.0]), [8.0, 2.0, 40.0, 8.0, 300.0]);
+        assert_eq!(pauses(&[2.0, 0.0, 10.0, 0.0, 9999.0]), [8.0, 2.0, 40.0, 8.0, 60.0]);
     }
 
     #[test]
