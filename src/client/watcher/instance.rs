@@ -40,8 +40,8 @@ impl Ear {
 /// See the module's head.
 pub(super) struct Instance {
     pub(super) watches: RecommendedWatcher,
-    /// Disconnected when its thread has ended.
-    ended: Receiver<Infallible>,
+    /// Disconnected when its thread has ended; nothing is ever sent.
+    pub(super) ended: Receiver<Infallible>,
 }
 
 impl Instance {
@@ -62,7 +62,30 @@ impl Instance {
     /// Ends it. When this returns, the kernel has its watches back.
     pub(super) fn end(self) {
         drop(self.watches);
-        // Nothing is ever sent.
         let _ = self.ended.recv();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crossbeam_channel::TryRecvError;
+    use notify::RecursiveMode;
+
+    #[test]
+    fn it_is_heard_until_it_has_ended_and_that_is_known() {
+        let home = tempfile::tempdir().unwrap();
+        let (ear, events) = Ear::new();
+        let mut instance = Instance::new(&ear).unwrap();
+        instance.watches.watch(home.path(), RecursiveMode::NonRecursive).unwrap();
+        let ended = instance.ended.clone();
+        std::fs::write(home.path().join("file"), "x").unwrap();
+        assert_eq!(events.recv().unwrap().unwrap().paths, [home.path().join("file")]);
+        assert_eq!(ended.try_recv(), Err(TryRecvError::Empty));
+        instance.end();
+        assert_eq!(ended.try_recv(), Err(TryRecvError::Disconnected));
+        while events.try_recv().is_ok() {}
+        std::fs::write(home.path().join("late"), "x").unwrap();
+        assert!(events.try_recv().is_err() && !ear.take_overflow());
     }
 }

@@ -85,6 +85,8 @@ impl Watcher {
                     let Ok(event) = event else { return };
                     self.take_batch(event);
                 }
+                // Without it nothing would be heard any more.
+                recv(self.inotify.ended) -> _ => return,
                 recv(retry) -> _ => self.close_gaps(),
                 recv(looks) -> _ => self.look_at_roots(),
             }
