@@ -171,6 +171,9 @@ fn what_the_dry_run_lists_after_changes_is_what_the_next_start_sends() {
     pair.client.watches[1].recursive = false;
     std::fs::create_dir(flat.join("deep")).unwrap();
     std::fs::write(flat.join("deep/x"), "of no watch").unwrap();
+    let brought = pair.client.beside("brought");
+    std::fs::create_dir(&brought).unwrap();
+    std::fs::write(brought.join(OsStr::from_bytes(b"old\xff")), "x").unwrap();
     let first = check(&mut pair, &[]);
     assert!(first.values().all(|told| told == "leave old") && first.len() == 3, "{first:?}");
 
@@ -182,6 +185,9 @@ fn what_the_dry_run_lists_after_changes_is_what_the_next_start_sends() {
     let again = pair.write("again", b"first");
     chmod(&again, 0o000);
     pair.client.wait_until_parked(&again);
+    // Wanted since then, though nothing touched the file in it.
+    std::fs::rename(brought, pair.client.path("brought")).unwrap();
+    pair.client.wait_until_parked(&pair.client.path(OsStr::from_bytes(b"brought/old\xff")));
     pair.client.stop();
 
     make_oddities(&pair);
@@ -202,6 +208,7 @@ fn what_the_dry_run_lists_after_changes_is_what_the_next_start_sends() {
         &list,
         &[
             ("again", "upload again"),
+            ("brought/old\u{fffd}", "leave unnameable"),
             ("grown", "upload size"),
             ("moved-here", "upload new"),
             ("new", "upload new"),
