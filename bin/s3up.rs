@@ -112,21 +112,25 @@ fn main() -> ExitCode {
             Ok(ExitCode::SUCCESS)
         }
         None => run(config),
-        Some(Command::Check(command)) => check(command.config.or(config), command.json),
-        Some(Command::Scan(command)) => scan(config, &command),
-        Some(Command::Status(command)) => status(command.config.or(config), command.json),
+        Some(Command::Check(command)) => check(config, command),
+        Some(Command::Scan(command)) => scan(config, command),
+        Some(Command::Status(command)) => status(config, command),
     };
     ended.unwrap_or_else(|failure| program::report(Err(failure)))
 }
 
-fn read(file: Option<PathBuf>, command: &str) -> Result<(PathBuf, Config), Failure> {
-    let file = program::required_config(file, &format!("{command} -c /etc/s3up/client.yaml"))?;
-    let config = program::read_config(&file, client::config::parse)?;
-    Ok((file, config))
+/// The configuration of a command that stands between two places for its file's name.
+fn read(
+    before: Option<PathBuf>,
+    command: &str,
+    behind: Option<PathBuf>,
+) -> Result<(PathBuf, Config), Failure> {
+    let example = format!("{command} -c /etc/s3up/client.yaml");
+    program::read_config(before, behind, &example, client::config::parse)
 }
 
 fn run(file: Option<PathBuf>) -> Result<ExitCode, Failure> {
-    let (_, config) = read(file, "s3up")?;
+    let (_, config) = read(file, "s3up", None)?;
     let bar = Bar::on_terminal();
     match bar.clone() {
         None => program::start_log(),
@@ -136,9 +140,9 @@ fn run(file: Option<PathBuf>) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn check(file: Option<PathBuf>, json: bool) -> Result<ExitCode, Failure> {
-    let (file, config) = read(file, "s3up check")?;
-    let form = if json { Form::Json } else { Form::Lines };
+fn check(file: Option<PathBuf>, command: Check) -> Result<ExitCode, Failure> {
+    let (file, config) = read(file, "s3up check", command.config)?;
+    let form = if command.json { Form::Json } else { Form::Lines };
     // What failed was said where it did.
     match client::check::run(&file, &config, form, &mut io::stdout()).map_err(Failure::run)? {
         true => Ok(ExitCode::SUCCESS),
@@ -146,9 +150,10 @@ fn check(file: Option<PathBuf>, json: bool) -> Result<ExitCode, Failure> {
     }
 }
 
-fn status(file: Option<PathBuf>, json: bool) -> Result<ExitCode, Failure> {
-    let (_, config) = read(file, "s3up status")?;
-    let verdict = client::status::run(&config, json, &mut io::stdout()).map_err(Failure::run)?;
+fn status(file: Option<PathBuf>, command: Status) -> Result<ExitCode, Failure> {
+    let (_, config) = read(file, "s3up status", command.config)?;
+    let verdict = client::status::run(&config, command.json, &mut io::stdout());
+    let verdict = verdict.map_err(Failure::run)?;
     Ok(match verdict {
         Verdict::Well => ExitCode::SUCCESS,
         Verdict::NotRunning => ExitCode::FAILURE,
@@ -156,11 +161,11 @@ fn status(file: Option<PathBuf>, json: bool) -> Result<ExitCode, Failure> {
     })
 }
 
-fn scan(file: Option<PathBuf>, command: &Scan) -> Result<ExitCode, Failure> {
+fn scan(file: Option<PathBuf>, command: Scan) -> Result<ExitCode, Failure> {
     if command.json && !command.dry_run {
         return Err(Failure::usage("--json needs --dry-run: what a scan finds, the client logs"));
     }
-    let (_, config) = read(command.config.clone().or(file), "s3up scan")?;
+    let (_, config) = read(file, "s3up scan", command.config)?;
     if command.dry_run {
         let mut out = io::BufWriter::new(io::stdout());
         client::dry_run::run(&config, command.json, &mut out).map_err(Failure::run)?;

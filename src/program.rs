@@ -67,17 +67,24 @@ pub fn arguments<T: TopLevelCommand>() -> Result<T, ExitCode> {
     })
 }
 
-/// The configuration file, which has to be named.
-pub fn required_config(config: Option<PathBuf>, example: &str) -> Result<PathBuf, Failure> {
-    config.ok_or_else(|| Failure::usage(format!("no configuration file; such as: {example}")))
-}
-
-/// Reads the configuration file that a program begins with.
+/// Reads the configuration file that a program begins with. It has to be named, `before` a command or
+/// `behind` it; `example` is such a command line.
 pub fn read_config<T>(
-    file: &Path,
+    before: Option<PathBuf>,
+    behind: Option<PathBuf>,
+    example: &str,
     parse: impl FnOnce(&str, &str, Environment<'_>) -> Result<T, ConfigError>,
-) -> Result<T, Failure> {
-    load_config(file, parse).map_err(Failure::usage)
+) -> Result<(PathBuf, T), Failure> {
+    let file = match (before, behind) {
+        (Some(before), Some(behind)) if before != behind => Err(Failure::usage(format!(
+            "two configuration files are named, {before:?} and {behind:?}: name one by -c"
+        ))),
+        (before, behind) => behind
+            .or(before)
+            .ok_or_else(|| Failure::usage(format!("no configuration file; such as: {example}"))),
+    }?;
+    let config = load_config(&file, parse).map_err(Failure::usage)?;
+    Ok((file, config))
 }
 
 /// Reads a configuration file with the parser for it. Its variables are the process's.

@@ -274,8 +274,15 @@ fn the_configuration_may_stand_before_a_command_and_is_needed() {
     let client = unreachable_client();
     let file = client.configure();
     let file = file.to_str().unwrap();
-    let Outcome { code, .. } = crate::programs::run(CLIENT, &["-c", file, "status"]);
-    assert_eq!(code, Some(1));
+    for words in [&["-c", file, "status"][..], &["-c", file, "status", "-c", file]] {
+        let Outcome { code, .. } = crate::programs::run(CLIENT, words);
+        assert_eq!(code, Some(1), "{words:?}");
+    }
+    let two = ["-c", "/a.yaml", "status", "-c", "/b.yaml"];
+    let Outcome { code, stderr, .. } = crate::programs::run(CLIENT, &two);
+    let expected = "error: two configuration files are named, \"/a.yaml\" and \"/b.yaml\": name \
+                    one by -c\n";
+    assert_eq!((code, stderr.as_str()), (Some(2), expected));
     for command in ["status", "check", "scan"] {
         let Outcome { code, stdout, stderr } = crate::programs::run(CLIENT, &[command]);
         assert_eq!((code, stdout.as_str()), (Some(2), ""));
