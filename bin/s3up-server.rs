@@ -1,5 +1,4 @@
 //! `s3up-server -c server.yaml`: the server. Arguments in, exit code out; the rest is the library's.
-#![expect(clippy::print_stdout, reason = "a program speaks to its terminal")]
 
 use argh::FromArgs;
 use s3up::program::{self, Failure};
@@ -59,10 +58,7 @@ fn main() -> ExitCode {
         Ok(arguments) => arguments,
     };
     let ended = match command {
-        _ if version => {
-            println!("s3up-server {}", env!("CARGO_PKG_VERSION"));
-            Ok(ExitCode::SUCCESS)
-        }
+        _ if version => program::print(concat!("s3up-server ", env!("CARGO_PKG_VERSION"))),
         None => run(config),
         Some(Command::Check(command)) => check(config, command),
         Some(Command::Keygen(Keygen {})) => keygen(),
@@ -75,7 +71,7 @@ fn check(file: Option<PathBuf>, command: Check) -> Result<ExitCode, Failure> {
     let (file, config) =
         program::read_config(file, command.config, example, server::config::parse)?;
     // What failed was said where it did.
-    match server::check::run(&file, &config, &mut io::stdout()).map_err(Failure::run)? {
+    match server::check::run(&file, &config, &mut io::stdout()).map_err(Failure::output)? {
         true => Ok(ExitCode::SUCCESS),
         false => Ok(ExitCode::FAILURE),
     }
@@ -83,9 +79,7 @@ fn check(file: Option<PathBuf>, command: Check) -> Result<ExitCode, Failure> {
 
 fn keygen() -> Result<ExitCode, Failure> {
     let (key, sha256) = server::auth::generate_key().map_err(Failure::run)?;
-    println!("api_key: \"{}\"", key.expose());
-    println!("api_key_sha256: \"{sha256}\"");
-    Ok(ExitCode::SUCCESS)
+    program::print(format_args!("api_key: \"{}\"\napi_key_sha256: \"{sha256}\"", key.expose()))
 }
 
 fn run(file: Option<PathBuf>) -> Result<ExitCode, Failure> {

@@ -1,10 +1,11 @@
 //! `s3up -c client.yaml`: the client daemon, and the commands beside it. Arguments in, exit code out;
 //! the rest is the library's.
-#![expect(clippy::print_stdout, reason = "a program speaks to its terminal")]
 
 use argh::FromArgs;
 use s3up::checklist::Form;
+use s3up::client::dry_run::DryRunError;
 use s3up::client::herald::Bar;
+use s3up::client::status::StatusError;
 use s3up::client::status::report::Verdict;
 use s3up::client::{self, config::Config};
 use s3up::program::{self, Failure};
@@ -107,10 +108,7 @@ fn main() -> ExitCode {
         Ok(arguments) => arguments,
     };
     let ended = match command {
-        _ if version => {
-            println!("s3up {}", env!("CARGO_PKG_VERSION"));
-            Ok(ExitCode::SUCCESS)
-        }
+        _ if version => program::print(concat!("s3up ", env!("CARGO_PKG_VERSION"))),
         None => run(config),
         Some(Command::Check(command)) => check(config, command),
         Some(Command::Scan(command)) => scan(config, command),
@@ -144,7 +142,7 @@ fn check(file: Option<PathBuf>, command: Check) -> Result<ExitCode, Failure> {
     let (file, config) = read(file, "s3up check", command.config)?;
     let form = if command.json { Form::Json } else { Form::Lines };
     // What failed was said where it did.
-    match client::check::run(&file, &config, form, &mut io::stdout()).map_err(Failure::run)? {
+    match client::check::run(&file, &config, form, &mut io::stdout()).map_err(Failure::output)? {
         true => Ok(ExitCode::SUCCESS),
         false => Ok(ExitCode::FAILURE),
     }
@@ -153,7 +151,10 @@ fn check(file: Option<PathBuf>, command: Check) -> Result<ExitCode, Failure> {
 fn status(file: Option<PathBuf>, command: Status) -> Result<ExitCode, Failure> {
     let (_, config) = read(file, "s3up status", command.config)?;
     let verdict = client::status::run(&config, command.json, &mut io::stdout());
-    let verdict = verdict.map_err(Failure::run)?;
+    let verdict = verdict.map_err(|error| match error {
+        StatusError::Output(error) => Failure::output(error),
+        error => Failure::run(error),
+    })?;
     Ok(match verdict {
         Verdict::Well => ExitCode::SUCCESS,
         Verdict::NotRunning => ExitCode::FAILURE,
@@ -168,10 +169,12 @@ fn scan(file: Option<PathBuf>, command: Scan) -> Result<ExitCode, Failure> {
     let (_, config) = read(file, "s3up scan", command.config)?;
     if command.dry_run {
         let mut out = io::BufWriter::new(io::stdout());
-        client::dry_run::run(&config, command.json, &mut out).map_err(Failure::run)?;
+        client::dry_run::run(&config, command.json, &mut out).map_err(|error| match error {
+            DryRunError::Output(error) => Failure::output(error),
+            error => Failure::run(error),
+        })?;
         return Ok(ExitCode::SUCCESS);
     }
     client::status::request_scan(&config.database).map_err(Failure::run)?;
-    println!("the client scans everything now; its log and s3up status say what it finds");
-    Ok(ExitCode::SUCCESS)
+    program::print("the client scans everything now; its log and s3up status say what it finds")
 }

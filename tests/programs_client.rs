@@ -233,6 +233,14 @@ fn a_server_that_is_not_there_fails_the_check_and_the_key_stays_unknown() {
 }
 
 #[test]
+fn a_server_whose_name_nobody_knows_is_told_with_what_to_check() {
+    let mut client = Client::new();
+    client.url = "https://nobody.invalid".to_owned();
+    let expected = "hint: check the name in server.url, and this machine's DNS";
+    check_fails(&client, "server", expected);
+}
+
+#[test]
 fn folder_and_database_that_cannot_be_used_fail_the_check_each_with_its_name() {
     let mut pair = Pair::new(Kind::Directory);
     let gone = pair.client.watch("gone", "gone/");
@@ -288,6 +296,32 @@ fn the_configuration_may_stand_before_a_command_and_is_needed() {
         assert_eq!((code, stdout.as_str()), (Some(2), ""));
         let expected = format!("such as: s3up {command} -c /etc/s3up/client.yaml");
         assert!(stderr.contains(&expected), "{stderr}");
+    }
+}
+
+/// What a command says and ends with whose standard output leads to `out`.
+fn said_over(out: std::fs::File, client: &Client, words: &[&str]) -> (Option<i32>, String) {
+    let mut command = std::process::Command::new(CLIENT);
+    command.args(words).arg("-c").arg(client.configure()).stdout(out);
+    let output = command.output().unwrap();
+    (output.status.code(), String::from_utf8(output.stderr).unwrap())
+}
+
+#[test]
+fn what_cannot_be_written_is_one_line_and_nothing_if_the_reader_went_away() {
+    let client = unreachable_client();
+    std::fs::write(client.path("a"), "a").unwrap();
+    for words in
+        [&["check"][..], &["status"], &["status", "--json"], &["scan", "--dry-run"], &["--version"]]
+    {
+        let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+        let expected = "error: cannot write to standard output: No space left on device (os error \
+                        28)\n";
+        assert_eq!(said_over(full, &client, words), (Some(1), expected.to_owned()), "{words:?}");
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let writer = std::os::fd::OwnedFd::from(writer).into();
+        assert_eq!(said_over(writer, &client, words), (Some(1), String::new()), "{words:?}");
     }
 }
 

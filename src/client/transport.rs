@@ -11,7 +11,7 @@ use crate::client::form::{Fields, FormBody};
 use crate::client::remote::{Failure, Remote};
 use crate::client::tls::{self, TrustError};
 use crate::limits::{ANSWER_BYTES_MAX, EXPECT_CONTINUE_BYTES, http};
-use crate::names::Names;
+use crate::names::{self, Names};
 use crate::remote_path::RemotePath;
 use crate::secret::Secret;
 use crate::tcp::TcpConnector;
@@ -76,10 +76,16 @@ impl Transport {
             ureq::Error::Io(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
                 "; hint: is s3up-server running there, on this port? (key server.url)"
             }
-            ureq::Error::HostNotFound => "; hint: check the name in server.url",
+            error if names::is_unknown(error) => {
+                "; hint: check the name in server.url, and this machine's DNS"
+            }
             _ => "",
         };
-        format!("no answer from {}: {error}{hint}", self.url)
+        let cause = match error {
+            ureq::Error::Io(error) => error.to_string(),
+            error => error.to_string(),
+        };
+        format!("no answer from {}: {cause}{hint}", self.url)
     }
 }
 
