@@ -229,7 +229,7 @@ fn a_server_that_is_not_there_fails_the_check_and_the_key_stays_unknown() {
     let client = unreachable_client();
     let stdout =
         check_fails(&client, "server", "hint: is s3up-server running there, on this port?");
-    assert_eq!(line(&stdout, "key"), "unknown: the server was not reached");
+    assert_eq!(line(&stdout, "key"), "unknown: no s3up-server was reached");
 }
 
 #[test]
