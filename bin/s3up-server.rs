@@ -1,5 +1,4 @@
 //! `s3up-server -c server.yaml`: the server. Arguments in, exit code out; the rest is the library's.
-#![expect(clippy::print_stdout, reason = "a program speaks to its terminal")]
 
 use argh::FromArgs;
 use s3up::program::{self, Failure};
@@ -54,42 +53,39 @@ struct Check {
 struct Keygen {}
 
 fn main() -> ExitCode {
-    match program::arguments::<Arguments>() {
-        Err(stop) => stop,
-        Ok(Arguments { version: true, .. }) => {
-            println!("s3up-server {}", env!("CARGO_PKG_VERSION"));
-            ExitCode::SUCCESS
-        }
-        Ok(Arguments { command: Some(Command::Keygen(Keygen {})), .. }) => {
-            program::report(keygen())
-        }
-        Ok(Arguments { config, command: Some(Command::Check(command)), .. }) => {
-            check(command.config.or(config)).unwrap_or_else(|failure| program::report(Err(failure)))
-        }
-        Ok(arguments) => program::report(run(arguments)),
-    }
+    let Arguments { config, version, command } = match program::arguments::<Arguments>() {
+        Err(stop) => return stop,
+        Ok(arguments) => arguments,
+    };
+    let ended = match command {
+        _ if version => program::print(concat!("s3up-server ", env!("CARGO_PKG_VERSION"))),
+        None => run(config),
+        Some(Command::Check(command)) => check(config, command),
+        Some(Command::Keygen(Keygen {})) => keygen(),
+    };
+    ended.unwrap_or_else(|failure| program::report(Err(failure)))
 }
 
-fn check(file: Option<PathBuf>) -> Result<ExitCode, Failure> {
-    let file = program::required_config(file, "s3up-server check -c /etc/s3up/server.yaml")?;
-    let config = program::read_config(&file, server::config::parse)?;
+fn check(file: Option<PathBuf>, command: Check) -> Result<ExitCode, Failure> {
+    let example = "s3up-server check -c /etc/s3up/server.yaml";
+    let (file, config) =
+        program::read_config(file, command.config, example, server::config::parse)?;
     // What failed was said where it did.
-    match server::check::run(&file, &config, &mut io::stdout()).map_err(Failure::run)? {
+    match server::check::run(&file, &config, &mut io::stdout()).map_err(Failure::output)? {
         true => Ok(ExitCode::SUCCESS),
         false => Ok(ExitCode::FAILURE),
     }
 }
 
-fn keygen() -> Result<(), Failure> {
+fn keygen() -> Result<ExitCode, Failure> {
     let (key, sha256) = server::auth::generate_key().map_err(Failure::run)?;
-    println!("api_key: \"{}\"", key.expose());
-    println!("api_key_sha256: \"{sha256}\"");
-    Ok(())
+    program::print(format_args!("api_key: \"{}\"\napi_key_sha256: \"{sha256}\"", key.expose()))
 }
 
-fn run(arguments: Arguments) -> Result<(), Failure> {
-    let file = program::required_config(arguments.config, "s3up-server -c /etc/s3up/server.yaml")?;
-    let config = program::read_config(&file, server::config::parse)?;
+fn run(file: Option<PathBuf>) -> Result<ExitCode, Failure> {
+    let example = "s3up-server -c /etc/s3up/server.yaml";
+    let (file, config) = program::read_config(file, None, example, server::config::parse)?;
     program::start_log();
-    server::run(file, config).map_err(Failure::run)
+    server::run(file, config).map_err(Failure::run)?;
+    Ok(ExitCode::SUCCESS)
 }

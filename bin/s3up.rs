@@ -1,10 +1,11 @@
 //! `s3up -c client.yaml`: the client daemon, and the commands beside it. Arguments in, exit code out;
 //! the rest is the library's.
-#![expect(clippy::print_stdout, reason = "a program speaks to its terminal")]
 
 use argh::FromArgs;
 use s3up::checklist::Form;
+use s3up::client::dry_run::DryRunError;
 use s3up::client::herald::Bar;
+use s3up::client::status::StatusError;
 use s3up::client::status::report::Verdict;
 use s3up::client::{self, config::Config};
 use s3up::program::{self, Failure};
@@ -107,26 +108,27 @@ fn main() -> ExitCode {
         Ok(arguments) => arguments,
     };
     let ended = match command {
-        _ if version => {
-            println!("s3up {}", env!("CARGO_PKG_VERSION"));
-            Ok(ExitCode::SUCCESS)
-        }
+        _ if version => program::print(concat!("s3up ", env!("CARGO_PKG_VERSION"))),
         None => run(config),
-        Some(Command::Check(command)) => check(command.config.or(config), command.json),
-        Some(Command::Scan(command)) => scan(config, &command),
-        Some(Command::Status(command)) => status(command.config.or(config), command.json),
+        Some(Command::Check(command)) => check(config, command),
+        Some(Command::Scan(command)) => scan(config, command),
+        Some(Command::Status(command)) => status(config, command),
     };
     ended.unwrap_or_else(|failure| program::report(Err(failure)))
 }
 
-fn read(file: Option<PathBuf>, command: &str) -> Result<(PathBuf, Config), Failure> {
-    let file = program::required_config(file, &format!("{command} -c /etc/s3up/client.yaml"))?;
-    let config = program::read_config(&file, client::config::parse)?;
-    Ok((file, config))
+/// The configuration of a command that stands between two places for its file's name.
+fn read(
+    before: Option<PathBuf>,
+    command: &str,
+    behind: Option<PathBuf>,
+) -> Result<(PathBuf, Config), Failure> {
+    let example = format!("{command} -c /etc/s3up/client.yaml");
+    program::read_config(before, behind, &example, client::config::parse)
 }
 
 fn run(file: Option<PathBuf>) -> Result<ExitCode, Failure> {
-    let (_, config) = read(file, "s3up")?;
+    let (_, config) = read(file, "s3up", None)?;
     let bar = Bar::on_terminal();
     match bar.clone() {
         None => program::start_log(),
@@ -136,19 +138,23 @@ fn run(file: Option<PathBuf>) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn check(file: Option<PathBuf>, json: bool) -> Result<ExitCode, Failure> {
-    let (file, config) = read(file, "s3up check")?;
-    let form = if json { Form::Json } else { Form::Lines };
+fn check(file: Option<PathBuf>, command: Check) -> Result<ExitCode, Failure> {
+    let (file, config) = read(file, "s3up check", command.config)?;
+    let form = if command.json { Form::Json } else { Form::Lines };
     // What failed was said where it did.
-    match client::check::run(&file, &config, form, &mut io::stdout()).map_err(Failure::run)? {
+    match client::check::run(&file, &config, form, &mut io::stdout()).map_err(Failure::output)? {
         true => Ok(ExitCode::SUCCESS),
         false => Ok(ExitCode::FAILURE),
     }
 }
 
-fn status(file: Option<PathBuf>, json: bool) -> Result<ExitCode, Failure> {
-    let (_, config) = read(file, "s3up status")?;
-    let verdict = client::status::run(&config, json, &mut io::stdout()).map_err(Failure::run)?;
+fn status(file: Option<PathBuf>, command: Status) -> Result<ExitCode, Failure> {
+    let (_, config) = read(file, "s3up status", command.config)?;
+    let verdict = client::status::run(&config, command.json, &mut io::stdout());
+    let verdict = verdict.map_err(|error| match error {
+        StatusError::Output(error) => Failure::output(error),
+        error => Failure::run(error),
+    })?;
     Ok(match verdict {
         Verdict::Well => ExitCode::SUCCESS,
         Verdict::NotRunning => ExitCode::FAILURE,
@@ -156,17 +162,19 @@ fn status(file: Option<PathBuf>, json: bool) -> Result<ExitCode, Failure> {
     })
 }
 
-fn scan(file: Option<PathBuf>, command: &Scan) -> Result<ExitCode, Failure> {
+fn scan(file: Option<PathBuf>, command: Scan) -> Result<ExitCode, Failure> {
     if command.json && !command.dry_run {
         return Err(Failure::usage("--json needs --dry-run: what a scan finds, the client logs"));
     }
-    let (_, config) = read(command.config.clone().or(file), "s3up scan")?;
+    let (_, config) = read(file, "s3up scan", command.config)?;
     if command.dry_run {
         let mut out = io::BufWriter::new(io::stdout());
-        client::dry_run::run(&config, command.json, &mut out).map_err(Failure::run)?;
+        client::dry_run::run(&config, command.json, &mut out).map_err(|error| match error {
+            DryRunError::Output(error) => Failure::output(error),
+            error => Failure::run(error),
+        })?;
         return Ok(ExitCode::SUCCESS);
     }
     client::status::request_scan(&config.database).map_err(Failure::run)?;
-    println!("the client scans everything now; its log and s3up status say what it finds");
-    Ok(ExitCode::SUCCESS)
+    program::print("the client scans everything now; its log and s3up status say what it finds")
 }

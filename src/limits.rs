@@ -436,6 +436,9 @@ pub mod http {
     pub const ANSWER: Duration = Duration::from_secs(300);
     /// How long to wait for `100 Continue` before the body is sent anyway.
     pub const CONTINUE: Duration = Duration::from_secs(5);
+    /// How long what is written of a request may be held back for what follows: longer than it takes to
+    /// read a small file, and nothing beside what the other side takes for a stall.
+    pub const HELD_BACK_MAX: Duration = Duration::from_millis(100);
     /// Idle connections older than this are not used again; servers keep theirs for longer.
     pub const IDLE: Duration = Duration::from_secs(60);
     /// How long a server's address is remembered. Longer than a burst of small files, shorter than

@@ -28,6 +28,16 @@ struct Known {
     learned: Instant,
 }
 
+/// Whether a request failed because the name of the server could not be looked up.
+pub fn is_unknown(error: &ureq::Error) -> bool {
+    match error {
+        ureq::Error::HostNotFound => true,
+        // The standard library says so by words only.
+        ureq::Error::Io(error) => error.to_string().starts_with("failed to lookup address"),
+        _ => false,
+    }
+}
+
 impl Names {
     fn recall(&self, host: &str, now: Instant) -> Option<Vec<SocketAddr>> {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);

@@ -3,14 +3,15 @@
 //! Runs on the main thread before anything else; only [`load_config`] may be called later, too. Exit
 //! codes: 0 all is well, 1 it could not run or had to end, 2 the command line or the configuration is
 //! wrong (then restarting does not help). A command that reports has more; it says so.
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program speaks to its terminal")]
+#![expect(clippy::print_stderr, reason = "a program speaks to its terminal")]
 
 use crate::config::{ConfigError, Environment};
 use crate::limits::CONFIG_BYTES_MAX;
 use argh::TopLevelCommand;
 use std::error::Error;
+use std::fmt::Display;
 use std::fs::File;
-use std::io::{self, Read as _};
+use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -30,6 +31,16 @@ impl Failure {
         Self { exit: 1, message: error.to_string() }
     }
 
+    /// What it says cannot be written. A reader that went away (`s3up status | head`) has what it wanted,
+    /// and is told nothing; the exit code still says that not all was written.
+    pub fn output(error: io::Error) -> Self {
+        let message = match error.kind() {
+            io::ErrorKind::BrokenPipe => String::new(),
+            _ => format!("cannot write to standard output: {error}"),
+        };
+        Self { exit: 1, message }
+    }
+
     /// It was called wrongly, or cannot do what was asked.
     pub fn usage(message: impl ToString) -> Self {
         Self { exit: EXIT_USAGE, message: message.to_string() }
@@ -45,6 +56,14 @@ pub fn report(result: Result<(), Failure>) -> ExitCode {
     ExitCode::from(failure.exit)
 }
 
+/// Prints a text and ends its line.
+pub fn print(text: impl Display) -> Result<ExitCode, Failure> {
+    let mut out = io::stdout();
+    let written = writeln!(out, "{text}").and_then(|()| out.flush());
+    written.map_err(Failure::output)?;
+    Ok(ExitCode::SUCCESS)
+}
+
 /// Reads the command line. `Err` is the exit code to end with: help was printed, or what is wrong.
 pub fn arguments<T: TopLevelCommand>() -> Result<T, ExitCode> {
     let words: Result<Vec<String>, _> =
@@ -56,10 +75,7 @@ pub fn arguments<T: TopLevelCommand>() -> Result<T, ExitCode> {
     let (program, rest) = words.split_first().unwrap_or((&"s3up", &[]));
     let name = Path::new(program).file_name().and_then(|name| name.to_str()).unwrap_or(program);
     T::from_args(&[name], rest).map_err(|early| match early.status {
-        Ok(()) => {
-            println!("{}", early.output);
-            ExitCode::SUCCESS
-        }
+        Ok(()) => print(early.output).unwrap_or_else(|failure| report(Err(failure))),
         Err(()) => {
             let output = early.output.trim();
             report(Err(Failure::usage(format!("{output}\nfor help: {name} --help"))))
@@ -67,17 +83,24 @@ pub fn arguments<T: TopLevelCommand>() -> Result<T, ExitCode> {
     })
 }
 
-/// The configuration file, which has to be named.
-pub fn required_config(config: Option<PathBuf>, example: &str) -> Result<PathBuf, Failure> {
-    config.ok_or_else(|| Failure::usage(format!("no configuration file; such as: {example}")))
-}
-
-/// Reads the configuration file that a program begins with.
+/// Reads the configuration file that a program begins with. It has to be named, `before` a command or
+/// `behind` it; `example` is such a command line.
 pub fn read_config<T>(
-    file: &Path,
+    before: Option<PathBuf>,
+    behind: Option<PathBuf>,
+    example: &str,
     parse: impl FnOnce(&str, &str, Environment<'_>) -> Result<T, ConfigError>,
-) -> Result<T, Failure> {
-    load_config(file, parse).map_err(Failure::usage)
+) -> Result<(PathBuf, T), Failure> {
+    let file = match (before, behind) {
+        (Some(before), Some(behind)) if before != behind => Err(Failure::usage(format!(
+            "two configuration files are named, {before:?} and {behind:?}: name one by -c"
+        ))),
+        (before, behind) => behind
+            .or(before)
+            .ok_or_else(|| Failure::usage(format!("no configuration file; such as: {example}"))),
+    }?;
+    let config = load_config(&file, parse).map_err(Failure::usage)?;
+    Ok((file, config))
 }
 
 /// Reads a configuration file with the parser for it. Its variables are the process's.

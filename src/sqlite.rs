@@ -36,10 +36,14 @@ impl DatabaseError {
                 "make room on its disk; no file is lost, what cannot be noted is tried again"
             }
             Some(ErrorCode::SystemIoFailure) => {
-                "its disk fails or a quota is used up; what the kernel says of it: dmesg"
+                "its disk is full, a quota is used up, or it fails; df and dmesg say which"
             }
-            Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => {
+            Some(ErrorCode::DatabaseCorrupt) => {
                 "the next start of the program that writes to it sets it aside"
+            }
+            Some(ErrorCode::NotADatabase) => {
+                "if it ever was one, the next start of the program that writes to it sets it aside; if \
+                 not, is it the right file? (key database.path)"
             }
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
                 "does another program hold it open?"
@@ -227,6 +231,7 @@ mod tests {
         let garbage = folder.path().join("garbage.db");
         std::fs::write(&garbage, "this is no database at all, whatever its name says".repeat(50))
             .unwrap();
-        assert!(message(open(&garbage, &[FIRST])).contains("sets it aside"));
+        let text = message(open(&garbage, &[FIRST]));
+        assert!(text.contains("sets it aside") && text.contains("right file"), "{text}");
     }
 }

@@ -4,14 +4,16 @@
 //! no longer than `ureq` says. `ureq`'s own connections write the head of a request and its body one
 //! after the other, look after idle ones by three system calls each time, and tell the system every
 //! deadline anew that is a microsecond shorter than the last. For a small object that was half of the
-//! system calls on the way to S3, and woke the store twice.
+//! system calls on the way to S3, and woke the store twice; the client, over TLS, sent each small file
+//! in four pieces.
 
 use crate::clock;
+use crate::limits::http::HELD_BACK_MAX;
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, recv};
 use std::io::{self, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use ureq::unversioned::transport::{
     Buffers, ConnectionDetails, Connector, Either, LazyBuffers, NextTimeout, Transport,
 };
@@ -28,6 +30,8 @@ pub struct TcpConnector;
 pub struct TcpTransport {
     socket: TcpStream,
     buffers: HoldingBuffers,
+    /// When something of this request was last sent, or else the first of it written.
+    quiet_since: Option<Instant>,
     /// What the socket knows of deadlines.
     receiving: Option<Duration>,
     sending: Option<Duration>,
@@ -107,7 +111,8 @@ fn rounded(timeout: NextTimeout) -> Result<Option<Duration>, ureq::Error> {
 impl TcpTransport {
     fn new(socket: TcpStream, buffers: LazyBuffers) -> Self {
         let buffers = HoldingBuffers { buffers, held: 0 };
-        Self { socket, buffers, receiving: None, sending: None, broken: false }
+        let (quiet_since, receiving, sending) = (None, None, None);
+        Self { socket, buffers, quiet_since, receiving, sending, broken: false }
     }
 
     /// Sends what is held back.
@@ -139,14 +144,22 @@ impl Transport for TcpTransport {
         &mut self.buffers
     }
 
-    /// Holds back what is written, until there is much of it or an answer is waited for.
+    /// Holds back what is written, until there is much of it or an answer is waited for, and only as
+    /// long as a body that is read slowly does not look like one that stalls.
     fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), ureq::Error> {
         self.buffers.held += amount;
         let room = self.buffers.buffers.output().len();
-        if self.buffers.held < room / HELD_SHARE { Ok(()) } else { self.flush(timeout) }
+        let now = clock::monotonic();
+        let quiet = now.saturating_duration_since(*self.quiet_since.get_or_insert(now));
+        if self.buffers.held < room / HELD_SHARE && quiet < HELD_BACK_MAX {
+            return Ok(());
+        }
+        self.quiet_since = Some(now);
+        self.flush(timeout)
     }
 
     fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, ureq::Error> {
+        self.quiet_since = None;
         self.flush(timeout)?;
         if self.buffers.can_use_input() {
             // It was there before the last piece was sent.
@@ -277,6 +290,24 @@ mod tests {
         assert_eq!(arrived(&peer), b"");
         write(&mut transport, &piece).unwrap();
         assert_eq!(arrived(&peer), [HEAD, &piece, &piece].concat());
+    }
+
+    #[test]
+    fn a_body_that_comes_slowly_does_not_wait_for_its_end() {
+        let (mut transport, peer) = pair();
+        // As if what was written had been written so much earlier.
+        let pause = |transport: &mut TcpTransport| {
+            transport.quiet_since = Some(clock::monotonic().checked_sub(HELD_BACK_MAX).unwrap());
+        };
+        write(&mut transport, HEAD).unwrap();
+        pause(&mut transport);
+        write(&mut transport, BODY).unwrap();
+        assert_eq!(arrived(&peer), [HEAD, BODY].concat());
+        pause(&mut transport);
+        write(&mut transport, BODY).unwrap();
+        assert_eq!(arrived(&peer), BODY, "each piece by itself");
+        write(&mut transport, BODY).unwrap();
+        assert_eq!(arrived(&peer), b"", "what comes quickly goes together");
     }
 
     #[test]

@@ -13,15 +13,15 @@ use serde_json::Value;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// Runs a command with a client's configuration to its end.
 #[track_caller]
-fn run(client: &Client, words: &[&str]) -> Outcome {
+pub(crate) fn run(client: &Client, words: &[&str]) -> Outcome {
     let file = client.configure();
     let arguments: Vec<&OsStr> =
         words.iter().map(OsStr::new).chain([OsStr::new("-c"), file.as_os_str()]).collect();
-    let mut daemon = Daemon::start(CLIENT, &arguments, &[]);
+    let mut daemon = Daemon::start_within(&client.wrapper, CLIENT, &arguments, &[]);
     let code = daemon.ended().code();
     let outcome = Outcome { code, stdout: daemon.stdout(), stderr: daemon.log() };
     for text in [&outcome.stdout, &outcome.stderr] {
@@ -32,7 +32,7 @@ fn run(client: &Client, words: &[&str]) -> Outcome {
 
 /// What a command prints as JSON, and its code.
 #[track_caller]
-fn json(client: &Client, words: &[&str]) -> (Option<i32>, Value) {
+pub(crate) fn json(client: &Client, words: &[&str]) -> (Option<i32>, Value) {
     let Outcome { code, stdout, stderr } = run(client, words);
     assert_eq!(stderr, "", "{stdout}");
     (code, serde_json::from_str(&stdout).unwrap())
@@ -45,7 +45,7 @@ fn line<'t>(text: &'t str, name: &str) -> &'t str {
     found.unwrap_or_else(|| panic!("no line for {name} in\n{text}")).trim_start()
 }
 
-fn unreachable_client() -> Client {
+pub(crate) fn unreachable_client() -> Client {
     let mut client = Client::new();
     client.url = format!("http://127.0.0.1:{}", free_port());
     client
@@ -229,7 +229,15 @@ fn a_server_that_is_not_there_fails_the_check_and_the_key_stays_unknown() {
     let client = unreachable_client();
     let stdout =
         check_fails(&client, "server", "hint: is s3up-server running there, on this port?");
-    assert_eq!(line(&stdout, "key"), "unknown: the server was not reached");
+    assert_eq!(line(&stdout, "key"), "unknown: no s3up-server was reached");
+}
+
+#[test]
+fn a_server_whose_name_nobody_knows_is_told_with_what_to_check() {
+    let mut client = Client::new();
+    client.url = "https://nobody.invalid".to_owned();
+    let expected = "hint: check the name in server.url, and this machine's DNS";
+    check_fails(&client, "server", expected);
 }
 
 #[test]
@@ -250,69 +258,6 @@ fn a_ca_file_that_is_none_fails_the_check_as_trust() {
     client.url = client.url.replace("http://", "https://");
     client.trust = "ca_file: /no/ca.pem".to_owned();
     check_fails(&client, "trust", "/no/ca.pem");
-}
-
-#[test]
-fn a_dry_run_before_the_first_run_makes_nothing_and_asks_nobody() {
-    let mut client = unreachable_client();
-    std::fs::write(client.path("a"), "12345").unwrap();
-    std::fs::create_dir(client.path("sub")).unwrap();
-    std::fs::write(client.path("sub/b"), "1").unwrap();
-    let Outcome { code, stdout, stderr } = run(&client, &["scan", "--dry-run"]);
-    assert_eq!((code, stderr.as_str()), (Some(0), ""), "{stdout}");
-    let (a, b) = (client.path("a"), client.path("sub/b"));
-    assert_eq!(
-        stdout,
-        format!(
-            "upload  {a:?} to \"uploads/a\", 5 B: new\nupload  {b:?} to \"uploads/sub/b\", 1 B: \
-             new\nbacked up  0 files, 0 B\nto upload  2 files, 6 B: 2 new\nleft out   0 files, 0 B\n"
-        )
-    );
-    client.upload_existing = false;
-    let Outcome { stdout, .. } = run(&client, &["scan", "--dry-run"]);
-    assert!(stdout.ends_with("left out   2 files, 6 B: 2 old\n"), "{stdout}");
-    assert_eq!(files_beside(&client.database), [""; 0]);
-}
-
-/// What lies beside a database and begins with its name.
-fn files_beside(database: &Path) -> Vec<String> {
-    let name = database.file_name().unwrap().to_str().unwrap();
-    let names = std::fs::read_dir(database.parent().unwrap()).unwrap();
-    let names = names.map(|entry| entry.unwrap().file_name().into_string().unwrap());
-    names.filter(|found| found.starts_with(name)).collect()
-}
-
-#[test]
-fn a_dry_run_tells_what_changed_since_and_what_failed_before() {
-    let mut pair = Pair::new(Kind::Directory);
-    let names = ["grown", "same", "touched"];
-    let paths = names.map(|name| pair.write(name, b"first"));
-    let odd = pair.client.path(OsStr::from_bytes(b"odd\xff"));
-    std::fs::write(&odd, "x").unwrap();
-    pair.client.start();
-    paths.iter().for_each(|path| pair.client.wait_until_recorded(path));
-    pair.client.stop();
-    std::fs::write(&paths[0], "first and more").unwrap();
-    std::fs::set_permissions(&paths[2], std::fs::Permissions::from_mode(0o640)).unwrap();
-    pair.write("new", b"n");
-    let Outcome { code, stdout, stderr } = run(&pair.client, &["scan", "--dry-run", "--json"]);
-    assert_eq!((code, stderr.as_str()), (Some(0), ""), "{stdout}");
-    let documents: Vec<Value> =
-        stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    let told: Vec<(&str, &str)> = documents
-        .iter()
-        .filter_map(|document| {
-            let path = Path::new(document["path"].as_str()?).file_name()?.to_str()?;
-            Some((path, document["cause"].as_str()?))
-        })
-        .collect();
-    assert_eq!(
-        told,
-        [("grown", "size"), ("new", "new"), ("odd\u{fffd}", "unnameable"), ("touched", "touched")]
-    );
-    let sums = documents.last().unwrap()["sums"].as_array().unwrap().clone();
-    let kept = sums.iter().find(|sum| sum["action"] == "none").unwrap();
-    assert_eq!((&kept["cause"], &kept["files"]), (&"backed_up".into(), &1.into()));
 }
 
 #[test]
@@ -337,13 +282,46 @@ fn the_configuration_may_stand_before_a_command_and_is_needed() {
     let client = unreachable_client();
     let file = client.configure();
     let file = file.to_str().unwrap();
-    let Outcome { code, .. } = crate::programs::run(CLIENT, &["-c", file, "status"]);
-    assert_eq!(code, Some(1));
+    for words in [&["-c", file, "status"][..], &["-c", file, "status", "-c", file]] {
+        let Outcome { code, .. } = crate::programs::run(CLIENT, words);
+        assert_eq!(code, Some(1), "{words:?}");
+    }
+    let two = ["-c", "/a.yaml", "status", "-c", "/b.yaml"];
+    let Outcome { code, stderr, .. } = crate::programs::run(CLIENT, &two);
+    let expected = "error: two configuration files are named, \"/a.yaml\" and \"/b.yaml\": name \
+                    one by -c\n";
+    assert_eq!((code, stderr.as_str()), (Some(2), expected));
     for command in ["status", "check", "scan"] {
         let Outcome { code, stdout, stderr } = crate::programs::run(CLIENT, &[command]);
         assert_eq!((code, stdout.as_str()), (Some(2), ""));
         let expected = format!("such as: s3up {command} -c /etc/s3up/client.yaml");
         assert!(stderr.contains(&expected), "{stderr}");
+    }
+}
+
+/// What a command says and ends with whose standard output leads to `out`.
+fn said_over(out: std::fs::File, client: &Client, words: &[&str]) -> (Option<i32>, String) {
+    let mut command = std::process::Command::new(CLIENT);
+    command.args(words).arg("-c").arg(client.configure()).stdout(out);
+    let output = command.output().unwrap();
+    (output.status.code(), String::from_utf8(output.stderr).unwrap())
+}
+
+#[test]
+fn what_cannot_be_written_is_one_line_and_nothing_if_the_reader_went_away() {
+    let client = unreachable_client();
+    std::fs::write(client.path("a"), "a").unwrap();
+    for words in
+        [&["check"][..], &["status"], &["status", "--json"], &["scan", "--dry-run"], &["--version"]]
+    {
+        let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+        let expected = "error: cannot write to standard output: No space left on device (os error \
+                        28)\n";
+        assert_eq!(said_over(full, &client, words), (Some(1), expected.to_owned()), "{words:?}");
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let writer = std::os::fd::OwnedFd::from(writer).into();
+        assert_eq!(said_over(writer, &client, words), (Some(1), String::new()), "{words:?}");
     }
 }
 

@@ -6,15 +6,15 @@
 //! Errors of single files and folders never end a scan: a folder in which something cannot be looked
 //! at is parked, under its path with a `/` at the end, until a walk comes through it again.
 
-use crate::client::ahead::pages;
+use crate::client::choice::{Choice, choose};
 use crate::client::database::Database;
 use crate::client::parking;
-use crate::client::plan::{self, Known};
+use crate::client::plan::Known;
 use crate::client::queue::{SharedQueue, Task};
-use crate::client::scope::{Place, Scope};
+use crate::client::scope::Scope;
 use crate::client::stability::Sighting;
 use crate::client::survey::{Finding, survey};
-use crate::client::walk::{Seen, WalkError, as_folder};
+use crate::client::walk::{Seen, Step, WalkError, as_folder};
 use crate::clock::Clock;
 use crate::limits::SCAN_PAGE_ROWS;
 use crate::sqlite::DatabaseError;
@@ -84,37 +84,18 @@ impl From<DatabaseError> for Break {
 }
 
 impl<C: Clock> Comparison<C> {
-    /// All that is known of the files below `root`, in the order of their paths' bytes.
-    pub fn rows(
-        &self,
-        root: &Path,
-    ) -> impl Iterator<Item = Result<(PathBuf, Known), DatabaseError>> {
-        pages(move |last: Option<&(PathBuf, Known)>| {
-            let after = last.map_or(Path::new(""), |(path, _)| path);
-            self.database.page(root, after, SCAN_PAGE_ROWS)
-        })
-    }
-
-    /// The paths that are parked below `root`, in the order of their bytes.
-    fn parked(&self, root: &Path) -> impl Iterator<Item = Result<PathBuf, DatabaseError>> {
-        pages(move |last: Option<&PathBuf>| {
-            let after = last.map_or(Path::new(""), PathBuf::as_path);
-            self.database.parked_page(root, after, SCAN_PAGE_ROWS)
-        })
-    }
-
     /// Compares a `walk` of `root` with `rows`, those below it. Files without a row count if they were
     /// touched since the `baseline`, in nanoseconds since 1970.
     pub fn run(
         &self,
         root: &Path,
-        walk: impl Iterator<Item = Result<Seen, WalkError>>,
+        walk: impl Iterator<Item = Result<Step, WalkError>>,
         rows: impl Iterator<Item = Result<(PathBuf, Known), DatabaseError>>,
         baseline: Option<i64>,
         stop: &Stop,
     ) -> Result<Tally, Break> {
         let mut pass = self.begin(root, baseline);
-        for finding in survey(walk, rows, self.parked(root)) {
+        for finding in survey(walk, rows, self.database.parked_below(root, SCAN_PAGE_ROWS)) {
             // Before anything else: a walk that was told to end leaves out what it would have seen.
             if stop.is_raised() {
                 return Err(Break::Stopped);
@@ -145,8 +126,9 @@ impl<C: Clock> Comparison<C> {
     ) -> Result<Option<(Task, Instant)>, DatabaseError> {
         match finding {
             Finding::File { seen, known, parked } => {
-                return self.file(&seen, known.as_ref(), parked, pass);
+                return self.file(&seen, known.as_ref(), parked.is_some(), pass);
             }
+            Finding::Passed(_) => {}
             Finding::Trouble(error) => {
                 // A folder that can be listed but not searched fails once a file.
                 let first = error.blind != pass.blind;
@@ -191,47 +173,37 @@ impl<C: Clock> Comparison<C> {
         pass: &mut Pass,
     ) -> Result<Option<(Task, Instant)>, DatabaseError> {
         let tally = &mut pass.tally;
-        let Seen { path, fingerprint } = seen;
-        let place = match self.scope.place(path) {
-            Place::File { index, remote_path, .. } => Ok((index, remote_path)),
-            Place::Unnameable(error) => Err(error),
-            Place::Excluded => {
-                tally.excluded += 1;
-                return self.is_well(path, parked);
-            }
-            Place::Outside => return self.is_well(path, parked),
-        };
-        tally.files += 1;
-        // What is parked was wanted once, whatever its times say.
-        if known.is_none() && !parked && !plan::is_new(pass.baseline, fingerprint) {
-            return Ok(None);
+        let path = seen.path.as_path();
+        let choice = choose(&self.scope, pass.baseline, seen, known, parked);
+        match choice {
+            Choice::Outside => {}
+            Choice::Excluded => tally.excluded += 1,
+            _ => tally.files += 1,
         }
-        let (watch, remote_path) = match place {
-            Ok(place) => place,
-            Err(error) => {
+        match choice {
+            Choice::Old => Ok(None),
+            Choice::Outside | Choice::Excluded | Choice::Current => {
+                if parked {
+                    self.database.unpark(path)?;
+                }
+                Ok(None)
+            }
+            Choice::Unnameable(error) => {
                 tally.unnameable += 1;
                 let now = self.clock.unix_seconds();
                 parking::park_unnameable(&self.database, path, error, now)?;
-                return Ok(None);
+                Ok(None)
             }
-        };
-        if known.is_some_and(|known| known.is_current(remote_path.as_str(), fingerprint)) {
-            return self.is_well(path, parked);
+            Choice::Wanted { index, .. } => {
+                tally.queued += 1;
+                // Not earlier than it was looked at, so that the look before an upload is not too
+                // early.
+                let at = self.clock.monotonic();
+                let sighting = Sighting { fingerprint: seen.fingerprint, at };
+                let task = Task::new(path, index, Some(sighting), at);
+                Ok(Some((task, at + self.debounce)))
+            }
         }
-        tally.queued += 1;
-        // Not earlier than it was looked at, so that the look before an upload is not too early.
-        let at = self.clock.monotonic();
-        let sighting = Sighting { fingerprint: *fingerprint, at };
-        let task = Task::new(path.as_path(), watch, Some(sighting), at);
-        Ok(Some((task, at + self.debounce)))
-    }
-
-    /// Nothing is to be queued.
-    fn is_well<T>(&self, path: &Path, parked: bool) -> Result<Option<T>, DatabaseError> {
-        if parked {
-            self.database.unpark(path)?;
-        }
-        Ok(None)
     }
 
     fn trouble(&self, error: WalkError, pass: &mut Pass) -> Result<(), DatabaseError> {
@@ -314,11 +286,11 @@ mod tests {
         Fingerprint { size: 1, mtime_ns: 5, ctime_ns, inode: 1 }
     }
 
-    fn seen(path: &str, ctime_ns: i64) -> Result<Seen, WalkError> {
-        Ok(Seen { path: path.into(), fingerprint: fingerprint(ctime_ns) })
+    fn seen(path: &str, ctime_ns: i64) -> Result<Step, WalkError> {
+        Ok(Step::File(Seen { path: path.into(), fingerprint: fingerprint(ctime_ns) }))
     }
 
-    fn trouble(path: &str, blind: &str) -> Result<Seen, WalkError> {
+    fn trouble(path: &str, blind: &str) -> Result<Step, WalkError> {
         let cause = ErrorKind::PermissionDenied.into();
         Err(WalkError { path: path.into(), blind: blind.into(), cause })
     }
@@ -347,10 +319,10 @@ mod tests {
         fn run(
             &self,
             baseline: Option<i64>,
-            walk: Vec<Result<Seen, WalkError>>,
+            walk: Vec<Result<Step, WalkError>>,
         ) -> Result<Tally, Break> {
             let root = Path::new("/w");
-            let rows = self.comparison.rows(root);
+            let rows = self.comparison.database.rows_below(root, SCAN_PAGE_ROWS);
             self.comparison.run(root, walk.into_iter(), rows, baseline, &self.stop.stop())
         }
 

@@ -9,6 +9,7 @@ pub mod bandwidth;
 pub mod baseline;
 pub mod baselines;
 pub mod check;
+pub mod choice;
 pub mod clock_watch;
 pub mod comparison;
 pub mod config;

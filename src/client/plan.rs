@@ -6,6 +6,10 @@ use crate::client::fingerprint::Fingerprint;
 use crate::digest::Digest;
 use crate::wire::{Existence, Mtime};
 
+/// The size in a row from the moment on that other bytes are on their way, until they are
+/// acknowledged: one that no file has.
+pub const UNFINISHED_SIZE: u64 = u64::MAX;
+
 /// What the database knows of a file that was uploaded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {
@@ -26,11 +30,47 @@ pub struct Known {
     pub fingerprint: Fingerprint,
 }
 
+/// In what a file differs from what was uploaded of it; the first of these that does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Difference {
+    /// It belongs elsewhere: the watch's prefix was changed.
+    Place,
+    /// Other bytes were on their way, and whether they arrived is not known.
+    Unfinished,
+    /// Its size.
+    Size,
+    /// Its mtime.
+    Mtime,
+    /// Only its ctime or its inode (`chmod`, `mv`, a copy put in place): perhaps not its bytes.
+    Inode,
+}
+
 impl Known {
-    /// Whether a file that belongs at `remote_path` and looks like `now` needs nothing, as
-    /// [`need`] would say.
-    pub fn is_current(&self, remote_path: &str, now: &Fingerprint) -> bool {
-        *self.remote_path == *remote_path && self.fingerprint == *now
+    /// In what a file differs that belongs at `remote_path` and looks like `now`. [`need`] decides by
+    /// the same.
+    pub fn difference(&self, remote_path: &str, now: &Fingerprint) -> Option<Difference> {
+        difference(&self.remote_path, &self.fingerprint, remote_path, now)
+    }
+}
+
+fn difference(
+    place: &str,
+    then: &Fingerprint,
+    remote_path: &str,
+    now: &Fingerprint,
+) -> Option<Difference> {
+    if place != remote_path {
+        Some(Difference::Place)
+    } else if then == now {
+        None
+    } else if then.size == UNFINISHED_SIZE {
+        Some(Difference::Unfinished)
+    } else if then.size != now.size {
+        Some(Difference::Size)
+    } else if then.mtime_ns != now.mtime_ns {
+        Some(Difference::Mtime)
+    } else {
+        Some(Difference::Inode)
     }
 }
 
@@ -49,16 +89,10 @@ pub enum Need {
 /// Decides what a file needs. `remote_path` is where it belongs today.
 pub fn need(record: Option<&Record>, remote_path: &str, now: &Fingerprint) -> Need {
     let Some(record) = record else { return Need::Upload };
-    let then = &record.fingerprint;
-    if record.remote_path != remote_path {
-        // The watch's prefix was changed; what was uploaded lies elsewhere.
-        Need::Upload
-    } else if then == now {
-        Need::Nothing
-    } else if (then.size, then.mtime_ns) == (now.size, now.mtime_ns) {
-        Need::Compare(record.sha256)
-    } else {
-        Need::Upload
+    match difference(&record.remote_path, &record.fingerprint, remote_path, now) {
+        None => Need::Nothing,
+        Some(Difference::Inode) => Need::Compare(record.sha256),
+        Some(_) => Need::Upload,
     }
 }
 
@@ -105,33 +139,45 @@ mod tests {
 
     const SEEN: Fingerprint = Fingerprint { size: 10, mtime_ns: 1000, ctime_ns: 1001, inode: 7 };
 
-    fn check(now: Fingerprint, expected: Need) {
+    #[track_caller]
+    fn check(now: Fingerprint, difference: Option<Difference>, expected: Need) {
         let record =
             Record { remote_path: "a".into(), fingerprint: SEEN, sha256: Digest::of(b"x") };
         assert_eq!(need(Some(&record), "a", &now), expected, "{now:?}");
         let known = Known { remote_path: "a".into(), fingerprint: SEEN };
-        assert_eq!(known.is_current("a", &now), expected == Need::Nothing, "{now:?}");
-        assert!(!known.is_current("b", &now), "another remote path");
+        assert_eq!(known.difference("a", &now), difference, "{now:?}");
+        assert_eq!(known.difference("b", &now), Some(Difference::Place));
         assert_eq!(need(Some(&record), "b", &now), Need::Upload, "another remote path");
         assert_eq!(need(None, "a", &now), Need::Upload, "never uploaded");
     }
 
     #[test]
     fn an_untouched_file_needs_nothing() {
-        check(SEEN, Need::Nothing);
+        check(SEEN, None, Need::Nothing);
     }
 
     #[test]
     fn another_size_or_mtime_needs_an_upload_down_to_the_nanosecond() {
-        check(Fingerprint { size: 11, ..SEEN }, Need::Upload);
-        check(Fingerprint { mtime_ns: 1001, ..SEEN }, Need::Upload);
-        check(Fingerprint { mtime_ns: 999, ..SEEN }, Need::Upload);
+        let larger = Fingerprint { size: 11, mtime_ns: 999, ..SEEN };
+        check(larger, Some(Difference::Size), Need::Upload);
+        for mtime_ns in [999, 1001] {
+            let other = Fingerprint { mtime_ns, inode: 8, ..SEEN };
+            check(other, Some(Difference::Mtime), Need::Upload);
+        }
     }
 
     #[test]
     fn only_a_touched_inode_needs_a_look_at_the_bytes() {
-        check(Fingerprint { ctime_ns: 2000, ..SEEN }, Need::Compare(Digest::of(b"x")));
-        check(Fingerprint { inode: 8, ..SEEN }, Need::Compare(Digest::of(b"x")));
+        for touched in [Fingerprint { ctime_ns: 2000, ..SEEN }, Fingerprint { inode: 8, ..SEEN }] {
+            check(touched, Some(Difference::Inode), Need::Compare(Digest::of(b"x")));
+        }
+    }
+
+    #[test]
+    fn what_was_on_its_way_when_the_client_died_needs_an_upload_however_it_looks() {
+        let then = Fingerprint { size: UNFINISHED_SIZE, ..SEEN };
+        let known = Known { remote_path: "a".into(), fingerprint: then };
+        assert_eq!(known.difference("a", &SEEN), Some(Difference::Unfinished));
     }
 
     #[test]

@@ -13,7 +13,7 @@ use crate::client::parking;
 use crate::client::progress::Progress;
 use crate::client::walk::{self, as_folder, walk};
 use crate::clock::Clock;
-use crate::limits::{SCAN_CHUNK_FILES, SCAN_CHUNKS_AHEAD};
+use crate::limits::{SCAN_CHUNK_FILES, SCAN_CHUNKS_AHEAD, SCAN_PAGE_ROWS};
 use crate::threads::Stop;
 use crossbeam_channel::{Receiver, Sender, select};
 use std::collections::BTreeSet;
@@ -186,7 +186,13 @@ impl<C: Clock + Sync> Scanner<C> {
         let Some((_, watch)) = comparison.scope.folder(path) else { return Ok(Tally::default()) };
         let enters = |folder: &Path| !stop.is_raised() && comparison.scope.enters(folder);
         let walk = walk(path, watch.recursive, enters);
-        let mut tally = comparison.run(path, walk, comparison.rows(path), None, stop)?;
+        let mut tally = comparison.run(
+            path,
+            walk,
+            comparison.database.rows_below(path, SCAN_PAGE_ROWS),
+            None,
+            stop,
+        )?;
         if let Some(cause) = tally.root.take().filter(|cause| !walk::is_gone(cause)) {
             parking::park(
                 &comparison.database,
@@ -213,7 +219,7 @@ impl<C: Clock + Sync> Scanner<C> {
             let ahead = SCAN_CHUNKS_AHEAD;
             let walk = read_ahead(threads, "scan-walk", SCAN_CHUNK_FILES, ahead, files)
                 .map_err(Break::Thread)?;
-            let rows = || comparison.rows(root);
+            let rows = || comparison.database.rows_below(root, SCAN_PAGE_ROWS);
             let rows = read_ahead(threads, "scan-rows", SCAN_CHUNK_FILES, ahead, rows)
                 .map_err(Break::Thread)?;
             comparison.run(root, walk, rows, baseline, stop)

@@ -10,7 +10,7 @@
 //! for nothing, since the uploader asks for the row itself.
 
 use crate::client::plan::Known;
-use crate::client::walk::{Seen, WalkError};
+use crate::client::walk::{Passed, Seen, Step, WalkError};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
@@ -23,23 +23,24 @@ pub enum Finding {
         seen: Seen,
         /// What the database knows of it.
         known: Option<Known>,
-        /// Whether it is parked.
-        parked: bool,
+        /// Why it is parked, if it is.
+        parked: Option<String>,
     },
+    /// Something that the walk went past. Scans make nothing of it; who explains one does.
+    Passed(Passed),
     /// Something that could not be looked at.
     Trouble(WalkError),
     /// This path is parked, and the walk came by without seeing a file there.
     Vanished(PathBuf),
 }
 
-/// Lays `walk` beside the `rows` and the `parked` paths below the same root. After an error of either
-/// the survey ends.
+/// Lays `walk` beside the `rows` and the `parked` paths, with their reasons, below the same root. After
+/// an error of either the survey ends.
 pub fn survey<E>(
-    walk: impl Iterator<Item = Result<Seen, WalkError>>,
+    walk: impl Iterator<Item = Result<Step, WalkError>>,
     rows: impl Iterator<Item = Result<(PathBuf, Known), E>>,
-    parked: impl Iterator<Item = Result<PathBuf, E>>,
+    parked: impl Iterator<Item = Result<(PathBuf, String), E>>,
 ) -> impl Iterator<Item = Result<Finding, E>> {
-    let parked = parked.map(|path| path.map(|path| (path, ())));
     Survey {
         walk: walk.fuse(),
         next: None,
@@ -53,13 +54,13 @@ pub fn survey<E>(
 struct Survey<W, R, P, E>
 where
     R: Iterator<Item = Result<(PathBuf, Known), E>>,
-    P: Iterator<Item = Result<(PathBuf, ()), E>>,
+    P: Iterator<Item = Result<(PathBuf, String), E>>,
 {
     walk: W,
     /// What the walk showed last and is not handed out yet.
-    next: Option<Result<Seen, WalkError>>,
+    next: Option<Result<Step, WalkError>>,
     rows: Ordered<R, Known>,
-    parked: Ordered<P, ()>,
+    parked: Ordered<P, String>,
     /// The folder, ending in `/`, in which the walk may have missed something.
     blind: Option<PathBuf>,
     failed: bool,
@@ -67,9 +68,9 @@ where
 
 impl<W, R, P, E> Iterator for Survey<W, R, P, E>
 where
-    W: Iterator<Item = Result<Seen, WalkError>>,
+    W: Iterator<Item = Result<Step, WalkError>>,
     R: Iterator<Item = Result<(PathBuf, Known), E>>,
-    P: Iterator<Item = Result<(PathBuf, ()), E>>,
+    P: Iterator<Item = Result<(PathBuf, String), E>>,
 {
     type Item = Result<Finding, E>;
 
@@ -85,16 +86,17 @@ where
 
 impl<W, R, P, E> Survey<W, R, P, E>
 where
-    W: Iterator<Item = Result<Seen, WalkError>>,
+    W: Iterator<Item = Result<Step, WalkError>>,
     R: Iterator<Item = Result<(PathBuf, Known), E>>,
-    P: Iterator<Item = Result<(PathBuf, ()), E>>,
+    P: Iterator<Item = Result<(PathBuf, String), E>>,
 {
     fn step(&mut self) -> Result<Option<Finding>, E> {
         if self.next.is_none() {
             self.next = self.walk.next();
         }
         let place = self.next.as_ref().map(|next| match next {
-            Ok(seen) => seen.path.as_path(),
+            Ok(Step::File(seen)) => seen.path.as_path(),
+            Ok(Step::Passed(passed)) => passed.path.as_path(),
             // Not the path of what failed: an entry of unknown kind has no place in the order.
             Err(error) => error.blind.as_path(),
         });
@@ -113,10 +115,11 @@ where
                 }
                 Ok(Some(Finding::Trouble(error)))
             }
-            Some(Ok(seen)) => {
+            Some(Ok(Step::Passed(passed))) => Ok(Some(Finding::Passed(passed))),
+            Some(Ok(Step::File(seen))) => {
                 while self.rows.take_before(Some(&seen.path))?.is_some() {}
                 let known = self.rows.take_at(&seen.path)?;
-                let parked = self.parked.take_at(&seen.path)?.is_some();
+                let parked = self.parked.take_at(&seen.path)?;
                 Ok(Some(Finding::File { seen, known, parked }))
             }
         }
@@ -165,6 +168,7 @@ impl<T, E, I: Iterator<Item = Result<(PathBuf, T), E>>> Ordered<I, T> {
 mod tests {
     use super::*;
     use crate::client::fingerprint::Fingerprint;
+    use crate::client::walk::Past;
     use proptest::prelude::*;
     use std::collections::{BTreeMap, BTreeSet};
     use std::convert::Infallible;
@@ -192,25 +196,33 @@ mod tests {
                     assert_eq!(&*known.remote_path, path, "the row is that of the file");
                 }
                 let mark = |is: bool, text| if is { text } else { "" };
-                format!("{path}{}{}", mark(known.is_some(), " row"), mark(parked, " parked"))
+                assert!(parked.as_ref().is_none_or(|reason| reason == path), "its own reason");
+                let marks = [mark(known.is_some(), " row"), mark(parked.is_some(), " parked")];
+                format!("{path}{}", marks.concat())
             }
+            Finding::Passed(passed) => format!("{} passed", passed.path.display()),
             Finding::Trouble(error) => format!("{} trouble", error.path.display()),
             Finding::Vanished(path) => format!("{} vanished", path.display()),
         }
     }
 
+    fn parked(path: &str) -> (PathBuf, String) {
+        (path.into(), path.to_owned())
+    }
+
     /// Each sequence is written as its paths; in the walk, `!a b` is trouble with `b` that hides
-    /// what is in `a`.
+    /// what is in `a`, and `~a` is gone past.
     fn check(walk: &[&str], rows: &[&str], parked: &[&str], expected: &[&str]) {
-        let walk = walk.iter().map(|item| match item.strip_prefix('!') {
-            None => Ok(seen(item)),
-            Some(failed) => {
+        let walk = walk.iter().map(|item| match item.split_at(1) {
+            ("!", failed) => {
                 let (blind, path) = failed.split_once(' ').unwrap();
                 Err(trouble(path, blind))
             }
+            ("~", path) => Ok(Step::Passed(Passed { path: path.into(), why: Past::Link })),
+            _ => Ok(Step::File(seen(item))),
         });
         let rows = rows.iter().map(|path| Ok::<_, Infallible>((path.into(), known(path))));
-        let parked = parked.iter().map(|path| Ok(PathBuf::from(path)));
+        let parked = parked.iter().map(|path| Ok(self::parked(path)));
         let shown: Vec<_> = survey(walk, rows, parked).map(|Ok(finding)| show(finding)).collect();
         assert_eq!(shown, expected);
     }
@@ -234,6 +246,23 @@ mod tests {
             &["/w/d"],
             &["/w/a", "/w/b", "/w/c/", "/w/d", "/w/e"],
             &["/w/a vanished", "/w/b parked", "/w/c/ vanished", "/w/d row parked", "/w/e vanished"],
+        );
+    }
+
+    #[test]
+    fn what_the_walk_goes_past_is_shown_and_a_parked_path_in_it_is_vanished() {
+        check(
+            &["/w/a", "~/w/b/", "~/w/c", "/w/d"],
+            &["/w/b/x", "/w/c", "/w/d"],
+            &["/w/b/x", "/w/c"],
+            &[
+                "/w/a",
+                "/w/b/ passed",
+                "/w/b/x vanished",
+                "/w/c passed",
+                "/w/c vanished",
+                "/w/d row",
+            ],
         );
     }
 
@@ -274,7 +303,7 @@ mod tests {
     #[test]
     fn an_error_of_the_database_ends_the_survey() {
         let rows = [Ok(("/a".into(), known("/a"))), Err("broken"), Ok(("/c".into(), known("/c")))];
-        let walk = ["/a", "/b", "/c"].map(|path| Ok(seen(path)));
+        let walk = ["/a", "/b", "/c"].map(|path| Ok(Step::File(seen(path))));
         let shown: Vec<_> = survey(walk.into_iter(), rows.into_iter(), std::iter::empty())
             .map(|finding| finding.map(show))
             .collect();
@@ -300,18 +329,18 @@ mod tests {
                 }
             }
             for file in files.iter().filter(|file| !is_hidden(file)) {
-                walk.insert(file.clone(), Ok(seen(file)));
+                walk.insert(file.clone(), Ok(Step::File(seen(file))));
             }
 
             let mut expected = BTreeSet::new();
             for (path, item) in &walk {
                 expected.insert(show(match item {
-                    Ok(seen) => Finding::File {
+                    Ok(Step::File(seen)) => Finding::File {
                         seen: seen.clone(),
                         known: rows.contains(path).then(|| known(path)),
-                        parked: parked.contains(path),
+                        parked: parked.get(path).cloned(),
                     },
-                    Err(_) => Finding::Trouble(trouble(path, path)),
+                    Ok(Step::Passed(_)) | Err(_) => Finding::Trouble(trouble(path, path)),
                 }));
             }
             for path in parked.iter().filter(|path| !walk.contains_key(*path) && !is_hidden(path)) {
@@ -319,7 +348,7 @@ mod tests {
             }
 
             let rows = rows.iter().map(|path| Ok::<_, Infallible>((path.into(), known(path))));
-            let parked = parked.iter().map(|path| Ok(PathBuf::from(path)));
+            let parked = parked.iter().map(|path| Ok(self::parked(path)));
             let found: Vec<_> =
                 survey(walk.into_values(), rows, parked).map(|Ok(finding)| show(finding)).collect();
             prop_assert_eq!(found.len(), expected.len(), "each once");

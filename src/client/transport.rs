@@ -11,15 +11,16 @@ use crate::client::form::{Fields, FormBody};
 use crate::client::remote::{Failure, Remote};
 use crate::client::tls::{self, TrustError};
 use crate::limits::{ANSWER_BYTES_MAX, EXPECT_CONTINUE_BYTES, http};
-use crate::names::Names;
+use crate::names::{self, Names};
 use crate::remote_path::RemotePath;
 use crate::secret::Secret;
+use crate::tcp::TcpConnector;
 use crate::wire::{ErrorCode, Existence, ReceivedError, Uploaded, fault_of_status, route};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use std::io::{self, Read};
 use std::time::Duration;
 use ureq::http::{Response, header};
-use ureq::unversioned::transport::{Connector as _, TcpConnector};
+use ureq::unversioned::transport::Connector as _;
 use ureq::{Agent, Body, SendBody};
 
 /// What is escaped in the value of a query: all but what RFC 3986 calls unreserved, and `/`.
@@ -52,7 +53,7 @@ impl Transport {
             .max_idle_connections_per_host(64)
             .max_idle_connections(64)
             .build();
-        let tcp = ().chain(TcpConnector::default());
+        let tcp = ().chain(TcpConnector);
         let agent = if server.url.starts_with("https:") {
             let connector = tcp.chain(tls::connector(&server.trust)?);
             Agent::with_parts(config, connector, Names::default())
@@ -75,10 +76,16 @@ impl Transport {
             ureq::Error::Io(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
                 "; hint: is s3up-server running there, on this port? (key server.url)"
             }
-            ureq::Error::HostNotFound => "; hint: check the name in server.url",
+            error if names::is_unknown(error) => {
+                "; hint: check the name in server.url, and this machine's DNS"
+            }
             _ => "",
         };
-        format!("no answer from {}: {error}{hint}", self.url)
+        let cause = match error {
+            ureq::Error::Io(error) => error.to_string(),
+            error => error.to_string(),
+        };
+        format!("no answer from {}: {cause}{hint}", self.url)
     }
 }
 

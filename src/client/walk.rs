@@ -1,4 +1,5 @@
-//! Walks a folder and shows its regular files in the order of their paths' bytes.
+//! Walks a folder and shows its regular files, and what it leaves out, in the order of their paths'
+//! bytes.
 //!
 //! Runs on whichever thread takes its items. It owns nothing but the listings of the folders between
 //! the root and where it stands. It never opens a file and never follows a symbolic link, but the
@@ -24,6 +25,35 @@ pub struct Seen {
     pub fingerprint: Fingerprint,
 }
 
+/// Something that a walk goes past.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Passed {
+    /// What it is. A folder's path ends in `/`, so that it has its place in the order.
+    pub path: PathBuf,
+    /// Why it goes past.
+    pub why: Past,
+}
+
+/// Why a walk goes past something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Past {
+    /// A folder that is not to be entered.
+    Closed,
+    /// A symbolic link.
+    Link,
+    /// A FIFO, a socket or a device.
+    Special,
+}
+
+/// One thing that a walk came by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// A regular file.
+    File(Seen),
+    /// Something that it goes past.
+    Passed(Passed),
+}
+
 /// Something that could not be looked at. The walk goes on behind it.
 #[derive(Debug)]
 pub struct WalkError {
@@ -36,20 +66,17 @@ pub struct WalkError {
     pub cause: io::Error,
 }
 
-/// The regular files below `root`, those directly in it if not `recursive`. Only folders that
-/// `enters` takes are listed. What vanishes while it is looked for is passed over, except the root.
+/// The regular files below `root`, those directly in it if not `recursive`, and what is passed. Only
+/// folders that `enters` takes are listed. What vanishes while it is looked for is passed over without
+/// a word, except the root.
 pub fn walk(
     root: &Path,
     recursive: bool,
     enters: impl Fn(&Path) -> bool,
-) -> impl Iterator<Item = Result<Seen, WalkError>> {
+) -> impl Iterator<Item = Result<Step, WalkError>> {
     let depth = if recursive { usize::MAX } else { 1 };
-    let mut entries = WalkDir::new(root)
-        .follow_links(false)
-        .max_depth(depth)
-        .sort_by(by_path)
-        .into_iter()
-        .filter_entry(move |entry| !entry.file_type().is_dir() || enters(entry.path()));
+    let walk = WalkDir::new(root).follow_links(false).max_depth(depth).sort_by(by_path);
+    let mut entries = walk.into_iter();
     let mut folder = as_folder(root);
     std::iter::from_fn(move || {
         loop {
@@ -61,14 +88,30 @@ pub fn walk(
                         let (path, blind) = (folder.clone(), folder.clone());
                         return Some(Err(WalkError { path, blind, cause }));
                     }
+                    if !enters(entry.path()) {
+                        return None;
+                    }
                 }
-                Ok(entry) if entry.file_type().is_dir() => folder = as_folder(entry.path()),
+                Ok(entry) if entry.file_type().is_dir() => {
+                    if !recursive {
+                        // No question: what is in it belongs to no walk of this root.
+                    } else if enters(entry.path()) {
+                        folder = as_folder(entry.path());
+                    } else {
+                        entries.skip_current_dir();
+                        return Some(Ok(passed(as_folder(entry.path()), Past::Closed)));
+                    }
+                }
                 Ok(entry) if entry.file_type().is_file() => {
                     if let Some(item) = look(entry) {
                         return Some(item);
                     }
                 }
-                Ok(_) => {}
+                Ok(entry) => {
+                    let link = entry.file_type().is_symlink();
+                    let why = if link { Past::Link } else { Past::Special };
+                    return Some(Ok(passed(entry.into_path(), why)));
+                }
                 Err(error) => {
                     if let Some(error) = explain(error, &folder) {
                         return Some(Err(error));
@@ -77,6 +120,10 @@ pub fn walk(
             }
         }
     })
+}
+
+fn passed(path: PathBuf, why: Past) -> Step {
+    Step::Passed(Passed { path, why })
 }
 
 /// A folder's path with a `/` at its end.
@@ -96,12 +143,12 @@ fn by_path(left: &DirEntry, right: &DirEntry) -> Ordering {
     by_common.then_with(|| bytes(left, common).cmp(&bytes(right, common)))
 }
 
-fn look(entry: DirEntry) -> Option<Result<Seen, WalkError>> {
+fn look(entry: DirEntry) -> Option<Result<Step, WalkError>> {
     match entry.metadata() {
         // Something else may have taken its name since the folder was read.
         Ok(metadata) => metadata.is_file().then(|| {
             let fingerprint = Fingerprint::of(&metadata);
-            Ok(Seen { path: entry.into_path(), fingerprint })
+            Ok(Step::File(Seen { path: entry.into_path(), fingerprint }))
         }),
         Err(error) => {
             let cause = cause(error);
@@ -140,13 +187,23 @@ pub fn is_gone(error: &io::Error) -> bool {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use std::ffi::OsString;
+    use std::os::unix::ffi::OsStringExt as _;
     use std::os::unix::fs::symlink;
 
     fn names(root: &Path, recursive: bool, enters: impl Fn(&Path) -> bool) -> Vec<String> {
         let show = |path: &Path| path.strip_prefix(root).unwrap().to_str().unwrap().to_owned();
         walk(root, recursive, enters)
             .map(|item| match item {
-                Ok(seen) => show(&seen.path),
+                Ok(Step::File(seen)) => show(&seen.path),
+                Ok(Step::Passed(passed)) => {
+                    let mut path = passed.path.into_os_string().into_vec();
+                    // Showing a path takes the slash of a folder away.
+                    let slash = if path.last() == Some(&b'/') { "/" } else { "" };
+                    path.truncate(path.len() - slash.len());
+                    let path = show(Path::new(&OsString::from_vec(path)));
+                    format!("{path}{slash} {:?}", passed.why)
+                }
                 Err(error) => format!("{} in {}", error.path.display(), error.blind.display()),
             })
             .collect()
@@ -184,22 +241,27 @@ mod tests {
     }
 
     #[test]
-    fn only_regular_files_are_shown_and_no_link_is_followed() {
+    fn what_is_no_regular_file_is_passed_and_no_link_is_followed() {
         let make = |root: &Path| {
             write_all(root, &["a/x", "b"]);
             symlink("a", root.join("link")).unwrap();
             symlink("b", root.join("other")).unwrap();
             std::os::unix::net::UnixListener::bind(root.join("socket")).unwrap();
         };
-        check(make, true, &["a/x", "b"]);
+        check(make, true, &["a/x", "b", "link Link", "other Link", "socket Special"]);
     }
 
     #[test]
-    fn a_folder_that_is_not_entered_hides_what_lies_in_it() {
+    fn a_folder_that_is_not_entered_is_passed_in_its_place_with_what_lies_in_it() {
         let folder = tempfile::tempdir().unwrap();
-        write_all(folder.path(), &["a/x", "skip/x", "skip/y/z", "skip2", "z/skip/x"]);
+        write_all(folder.path(), &["a/x", "skip-x", "skip/x", "skip/y/z", "skip2", "z/skip/x"]);
         let enters = |path: &Path| !path.ends_with("skip");
-        assert_eq!(names(folder.path(), true, enters), ["a/x", "skip2"]);
+        assert_eq!(
+            names(folder.path(), true, enters),
+            ["a/x", "skip-x", "skip/ Closed", "skip2", "z/skip/ Closed"]
+        );
+        assert_eq!(names(folder.path(), false, enters), ["skip-x", "skip2"]);
+        assert!(names(folder.path(), true, |_| false).is_empty());
     }
 
     #[test]
@@ -209,7 +271,7 @@ mod tests {
         let path = folder.path().join("a");
         let fingerprint = Fingerprint::of(&std::fs::metadata(&path).unwrap());
         let seen: Vec<_> = walk(folder.path(), true, |_| true).map(Result::unwrap).collect();
-        assert_eq!(seen, [Seen { path, fingerprint }]);
+        assert_eq!(seen, [Step::File(Seen { path, fingerprint })]);
     }
 
     #[test]
@@ -254,7 +316,9 @@ mod tests {
             name = deep.split('/').next_back().unwrap();
         }
         let items: Vec<_> = walk(folder.path(), true, |_| true).collect();
-        let [Ok(first), Err(error), Ok(last)] = &items[..] else { panic!("{items:?}") };
+        let [Ok(Step::File(first)), Err(error), Ok(Step::File(last))] = &items[..] else {
+            panic!("{items:?}")
+        };
         assert_eq!(
             (first.path.file_name(), last.path.file_name()),
             (Some("a".as_ref()), Some("e".as_ref()))
@@ -282,8 +346,12 @@ mod tests {
             }
             expected.sort_by(|a, b| a.as_os_str().as_bytes().cmp(b.as_os_str().as_bytes()));
             expected.dedup();
-            let seen: Vec<_> =
-                walk(folder.path(), true, |_| true).map(|seen| seen.unwrap().path).collect();
+            let seen: Vec<_> = walk(folder.path(), true, |_| true)
+                .map(|step| match step.unwrap() {
+                    Step::File(seen) => seen.path,
+                    Step::Passed(passed) => passed.path,
+                })
+                .collect();
             prop_assert_eq!(seen, expected);
         }
     }

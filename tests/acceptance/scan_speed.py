@@ -8,8 +8,8 @@
    round `find DIR -printf '%T@ %s %i %p\\n'` and a start of the client, on the same warm tree: the
    seconds of both, their ratio, the client's peak memory. The client's are those of its own line
    `scan (start)`; the server's address is one where nobody listens, since there is nothing to send.
-2. 100,000 files in 5,000 folders: the CPU seconds and the memory of a client that has scanned them and
-   then rests.
+2. 100,000 files in 5,000 folders: the CPU seconds, the wake-ups and the memory of a client that has
+   scanned them and then rests. Rest begins with the herald's last look, a minute after work began.
 
 `--shuffled` writes the rows in another order than that of the paths, as years of uploads do.
 """
@@ -25,7 +25,7 @@ import sys
 import time
 from pathlib import Path
 
-from daemons import ROOT, KEY, cpu_seconds, line_with, most_memory, stop
+from daemons import DEADLINE_SECONDS, ROOT, KEY, cpu_seconds, line_with, most_memory, stop
 from make_tree import make
 
 CLIENT = """
@@ -111,18 +111,46 @@ def against_find(arguments):
           f"peak memory {max(memory):.0f} MB")
 
 
+def wake_ups(client):
+    """How often each thread of a running process has gone to sleep so far, by number and name."""
+    slept = {}
+    for task in Path(f"/proc/{client.pid}/task").iterdir():
+        count = re.search(r"\nvoluntary_ctxt_switches:\s+(\d+)", (task / "status").read_text())
+        slept[task.name, (task / "comm").read_text().strip()] = int(count[1])
+    return slept
+
+
+def wait_for_rest(client):
+    """Waits until the herald has looked for the last time: it woke, and nobody moves any more."""
+    def heralds():
+        return [count for (_, name), count in wake_ups(client).items() if name == "herald"]
+    before, deadline = heralds(), time.monotonic() + DEADLINE_SECONDS
+    if len(before) != 1:
+        sys.exit(f"{len(before)} threads are called herald")
+    while heralds() == before:
+        if time.monotonic() > deadline:
+            sys.exit("the herald does not look, which it does a minute after work begins")
+        time.sleep(0.2)
+    quiet = None
+    while (now := wake_ups(client)) != quiet:
+        quiet = now
+        time.sleep(1)
+
+
 def at_rest(arguments):
     files, folders = 100_000, 5_000
     home = prepare(arguments, "rest", files, folders)
     _, client = scan(arguments, home, files)
-    time.sleep(2)
-    began = cpu_seconds(client)
+    wait_for_rest(client)
+    began, slept = cpu_seconds(client), wake_ups(client)
     time.sleep(arguments.rest_seconds)
-    used = cpu_seconds(client) - began
+    used, woke = cpu_seconds(client) - began, wake_ups(client)
+    woke = {key: count - slept.get(key, 0) for key, count in woke.items() if count != slept.get(key)}
+    by_name = "".join(f", {count} of {name}" for (_, name), count in woke.items())
     now = re.search(r"VmRSS:\s+(\d+)", Path(f"/proc/{client.pid}/status").read_text())
     stop(client)
-    print(f"{files} files in {folders} folders, at rest: CPU {used:.2f} s in "
-          f"{arguments.rest_seconds} s; memory {int(now[1]) / 1024:.0f} MB")
+    print(f"{files} files in {folders} folders, at rest: CPU {used:.2f} s and "
+          f"{sum(woke.values())} wake-ups in {arguments.rest_seconds} s{by_name}; memory {int(now[1]) / 1024:.0f} MB")
 
 
 def main():

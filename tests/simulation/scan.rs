@@ -12,7 +12,7 @@ use s3up::client::plan::Known;
 use s3up::client::queue::{Pushed, Task};
 use s3up::client::scanner::ScanRequest;
 use s3up::client::survey::{Finding, survey};
-use s3up::client::walk::{Seen, WalkError, as_folder};
+use s3up::client::walk::{Seen, Step, WalkError, as_folder};
 use s3up::sqlite::DatabaseError;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -36,9 +36,14 @@ pub(super) struct Scan {
     blocked: Option<(Task, Instant)>,
 }
 
+/// The path behind which the next page begins.
+fn place_of<T>(last: Option<&(PathBuf, T)>) -> &Path {
+    last.map_or(Path::new(""), |(path, _)| path)
+}
+
 /// The walk of a folder as `walk` does it: each folder is listed when it is come by, and each file
 /// looked at when its turn comes.
-fn walk(world: &Rc<World>, root: &Path) -> impl Iterator<Item = Result<Seen, WalkError>> + use<> {
+fn walk(world: &Rc<World>, root: &Path) -> impl Iterator<Item = Result<Step, WalkError>> + use<> {
     let (world, mut rest) = (Rc::clone(world), vec![(root.to_owned(), true)]);
     let root = root.to_owned();
     std::iter::from_fn(move || {
@@ -59,7 +64,7 @@ fn walk(world: &Rc<World>, root: &Path) -> impl Iterator<Item = Result<Seen, Wal
                 Some(Node::File(file)) if !is_folder => {
                     let fingerprint = file.borrow().fingerprint();
                     world.quick_call();
-                    return Some(Ok(Seen { path, fingerprint }));
+                    return Some(Ok(Step::File(Seen { path, fingerprint })));
                 }
                 Some(Node::Folder) => {}
                 _ if path == root => {
@@ -190,12 +195,11 @@ impl Client {
     ) -> (Pass, Findings) {
         let (database, below) = (world.database(), root.to_owned());
         let rows = pages(move |last: Option<&(PathBuf, Known)>| {
-            let after = last.map_or(Path::new(""), |(path, _)| path);
-            database.page(&below, after, PAGE)
+            database.page(&below, place_of(last), PAGE)
         });
         let (database, below) = (world.database(), root.to_owned());
-        let parked = pages(move |last: Option<&PathBuf>| {
-            database.parked_page(&below, last.map_or(Path::new(""), PathBuf::as_path), PAGE)
+        let parked = pages(move |last: Option<&(PathBuf, String)>| {
+            database.parked_page(&below, place_of(last), PAGE)
         });
         let pass = self.comparison.begin(root, baseline);
         (pass, Box::new(survey(walk(world, root), rows, parked)))

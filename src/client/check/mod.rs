@@ -127,7 +127,7 @@ fn server(transport: &Transport, list: &mut Checklist<'_>) -> io::Result<()> {
     match transport.health() {
         Err(failure) => {
             list.failed(SERVER, failure)?;
-            return list.note(KEY, "unknown: the server was not reached");
+            return list.note(KEY, "unknown: no s3up-server was reached");
         }
         Ok(Health { version, date }) => {
             let version = shown::visible(&version);

@@ -14,7 +14,7 @@ mod state;
 
 use crate::client::baseline::Moment;
 use crate::client::fingerprint::Fingerprint;
-use crate::client::plan::{self, Known, Record};
+use crate::client::plan::{self, Record, UNFINISHED_SIZE};
 use crate::digest::Digest;
 use crate::sqlite::{self, DatabaseError};
 use crate::threads::Stop;
@@ -122,24 +122,6 @@ impl Database {
         }
     }
 
-    /// What is known of the files below the folder `below` whose paths come after `after`: the next
-    /// `room` of them, in the order of the bytes of their whole paths (SQLite compares text so), and
-    /// fewer only if there are no more. An empty `after` begins; later it is the last path of the
-    /// page before. Files that are recorded meanwhile may or may not be there.
-    ///
-    /// In that order `/d/a-b` comes before `/d/a/x`, since `-` comes before `/`: a walk that is to
-    /// go side by side with it compares a folder's name with a `/` behind it.
-    pub fn page(
-        &self,
-        below: &Path,
-        after: &Path,
-        room: usize,
-    ) -> Result<Vec<(PathBuf, Known)>, DatabaseError> {
-        let reader = self.reader.as_ref().unwrap_or(&self.writer);
-        let reader = reader.lock().unwrap_or_else(PoisonError::into_inner);
-        pages::read(&reader, below, after, room).map_err(|error| self.failed("read", &error))
-    }
-
     /// What is known of an uploaded file.
     pub fn record(&self, local_path: &Path) -> Result<Option<Record>, DatabaseError> {
         let Some(local_path) = local_path.to_str() else { return Ok(None) };
@@ -159,10 +141,9 @@ impl Database {
     /// back as it was has to be sent again. The row stays: it is known that the file is wanted.
     pub fn sending(&self, local_path: &Path) -> Result<(), DatabaseError> {
         self.run("write", |connection| {
-            // A size that no file has.
             connection
-                .prepare_cached("UPDATE files SET file_size = -1 WHERE local_path = ?1")?
-                .execute([local_path.to_str()])
+                .prepare_cached("UPDATE files SET file_size = ?2 WHERE local_path = ?1")?
+                .execute(params![local_path.to_str(), UNFINISHED_SIZE.cast_signed()])
                 .map(drop)
         })
     }
@@ -276,17 +257,6 @@ impl Database {
                 })?
                 .collect()
         })
-    }
-
-    /// At most `room` parked paths below the folder `below` that stand behind `after`, in the order of
-    /// their bytes. An empty `after` begins.
-    pub fn parked_page(
-        &self,
-        below: &Path,
-        after: &Path,
-        room: usize,
-    ) -> Result<Vec<PathBuf>, DatabaseError> {
-        self.run("read", |connection| pages::read_parked(connection, below, after, room))
     }
 
     /// Forgets that a path was parked, unless it was parked again between `since` and `now` (Unix

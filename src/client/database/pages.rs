@@ -5,20 +5,76 @@
 //! for a commit, nor a commit for a page. Between two pages no transaction is open, so that
 //! checkpoints go on and the write-ahead log stays small however long a scan takes.
 
+use super::Database;
+use crate::client::ahead::pages;
 use crate::client::fingerprint::Fingerprint;
 use crate::client::plan::Known;
+use crate::sqlite::DatabaseError;
 use rusqlite::types::{ToSql, ToSqlOutput, ValueRef};
 use rusqlite::{Connection, Row, params};
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::PoisonError;
 
 /// Answered by `idx_files_local_path` alone; a test looks at SQLite's plan for it.
 const PAGE: &str = "SELECT local_path, remote_path, file_size, mtime_ns, ctime_ns, inode FROM files \
      WHERE local_path > ?1 AND local_path < ?2 ORDER BY local_path LIMIT ?3";
 
-/// One page of [`super::Database::page`].
-pub(super) fn read(
+impl Database {
+    /// What is known of the files below the folder `below` whose paths come after `after`: the next
+    /// `room` of them, in the order of the bytes of their whole paths (SQLite compares text so), and
+    /// fewer only if there are no more. An empty `after` begins; later it is the last path of the
+    /// page before. Files that are recorded meanwhile may or may not be there.
+    ///
+    /// In that order `/d/a-b` comes before `/d/a/x`, since `-` comes before `/`: a walk that is to
+    /// go side by side with it compares a folder's name with a `/` behind it.
+    pub fn page(
+        &self,
+        below: &Path,
+        after: &Path,
+        room: usize,
+    ) -> Result<Vec<(PathBuf, Known)>, DatabaseError> {
+        let reader = self.reader.as_ref().unwrap_or(&self.writer);
+        let reader = reader.lock().unwrap_or_else(PoisonError::into_inner);
+        read(&reader, below, after, room).map_err(|error| self.failed("read", &error))
+    }
+
+    /// At most `room` parked paths below the folder `below` that stand behind `after`, in the order of
+    /// their bytes, with the reasons. An empty `after` begins.
+    pub fn parked_page(
+        &self,
+        below: &Path,
+        after: &Path,
+        room: usize,
+    ) -> Result<Vec<(PathBuf, String)>, DatabaseError> {
+        self.run("read", |connection| read_parked(connection, below, after, room))
+    }
+
+    /// All that is known of the files below the folder `below`, by pages of `room`.
+    pub fn rows_below(
+        &self,
+        below: &Path,
+        room: usize,
+    ) -> impl Iterator<Item = Result<(PathBuf, Known), DatabaseError>> {
+        pages(move |last: Option<&(PathBuf, Known)>| self.page(below, place_of(last), room))
+    }
+
+    /// All parked paths below the folder `below`, with the reasons, by pages of `room`.
+    pub fn parked_below(
+        &self,
+        below: &Path,
+        room: usize,
+    ) -> impl Iterator<Item = Result<(PathBuf, String), DatabaseError>> {
+        pages(move |last: Option<&(PathBuf, String)>| self.parked_page(below, place_of(last), room))
+    }
+}
+
+fn place_of<T>(last: Option<&(PathBuf, T)>) -> &Path {
+    last.map_or(Path::new(""), |(path, _)| path)
+}
+
+fn read(
     connection: &Connection,
     below: &Path,
     after: &Path,
@@ -31,23 +87,22 @@ pub(super) fn read(
     statement.query_map(params![Text(after), Text(&end), room], known_of)?.collect()
 }
 
-/// One page of [`super::Database::parked_page`].
-pub(super) fn read_parked(
+fn read_parked(
     connection: &Connection,
     below: &Path,
     after: &Path,
     room: usize,
-) -> rusqlite::Result<Vec<PathBuf>> {
+) -> rusqlite::Result<Vec<(PathBuf, String)>> {
     let (first, end) = range_below(below);
     let after = after.as_os_str().as_bytes().max(&first);
     let room = i64::try_from(room).unwrap_or(i64::MAX);
     connection
         .prepare_cached(
-            "SELECT local_path FROM parked WHERE local_path > ?1 AND local_path < ?2 \
+            "SELECT local_path, reason FROM parked WHERE local_path > ?1 AND local_path < ?2 \
              ORDER BY local_path LIMIT ?3",
         )?
         .query_map(params![after, end, room], |row| {
-            Ok(PathBuf::from(OsString::from_vec(row.get(0)?)))
+            Ok((PathBuf::from(OsString::from_vec(row.get(0)?)), row.get(1)?))
         })?
         .collect()
 }

@@ -257,7 +257,11 @@ fn a_parked_path_is_forgotten_unless_it_was_parked_again_meanwhile() {
     for (path, at) in [(Path::new("/w/a"), 5), (odd, 6), (Path::new("/x"), 6)] {
         database.park(path, "no", at).unwrap();
     }
-    let below = |after: &str| database.parked_page(Path::new("/w"), Path::new(after), 9).unwrap();
+    let below = |after: &str| {
+        let page = database.parked_page(Path::new("/w"), Path::new(after), 9).unwrap();
+        assert!(page.iter().all(|(_, reason)| reason == "no"));
+        page.into_iter().map(|(path, _)| path).collect::<Vec<_>>()
+    };
     assert_eq!(below(""), [Path::new("/w/a"), odd]);
     assert_eq!(below("/w/a"), [odd]);
     database.forget_parked(Path::new("/w/a"), 6, 6).unwrap();

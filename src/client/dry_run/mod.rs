@@ -1,25 +1,29 @@
 //! `s3up scan --dry-run`: what a scan that began now would do with each file, and why.
 //!
-//! Runs on the command's main thread, beside a running client or without one. It touches nothing: no
+//! Runs on the command's main thread, beside a running client or without one. It goes through the
+//! scanner's own walk, survey and choice, so that both say the same. It touches nothing: no
 //! server is asked, no database is made, and no file is opened. Without a database it is the first
-//! run.
+//! run. A clock that was set back since the client's last look at it counts as if it had not been.
 
 mod output;
 mod verdict;
 
+use crate::client::choice::{Choice, choose};
 use crate::client::config::{Config, Watch};
 use crate::client::database::{Database, facts};
-use crate::client::fingerprint::Fingerprint;
-use crate::client::scope::{Place, Scope};
+use crate::client::plan::Known;
+use crate::client::scope::Scope;
+use crate::client::survey::{Finding, survey};
+use crate::client::walk::{Passed, Seen, WalkError, walk};
 use crate::clock;
+use crate::limits::SCAN_PAGE_ROWS;
 use crate::sqlite::DatabaseError;
 use output::{Item, Output};
 use rustix::fs::{Access, access};
-use std::collections::{BTreeMap, HashMap};
-use std::io::{self, ErrorKind, Write};
+use std::collections::BTreeMap;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use verdict::{File, Verdict, WhyNot, judge};
-use walkdir::{DirEntry, WalkDir};
+use verdict::{File, Verdict, WhyNot, of_file, of_passed};
 
 /// Why a dry run ended early.
 #[derive(Debug, thiserror::Error)]
@@ -39,85 +43,61 @@ struct DryRun<'d> {
     /// What a watch begins with that never ran: nothing that is there now counts, or everything does.
     first_baseline: Option<i64>,
     upload_existing: bool,
-    parked: HashMap<PathBuf, String>,
     output: Output<'d>,
 }
 
 /// Prints to `out` what a scan would do.
 pub fn run(config: &Config, json: bool, out: &mut dyn Write) -> Result<(), DryRunError> {
-    let facts = facts::read(&config.database, usize::MAX, 0)?;
+    let facts = facts::read(&config.database, 0, 0)?;
     let database = match &facts {
         Some(_) => Some(Database::open_read_only(&config.database)?),
         None => None,
     };
-    let facts = facts.unwrap_or_default();
-    let parked = facts.parked.into_iter().map(|parked| (parked.path, parked.reason)).collect();
     let upload_existing = config.scan.upload_existing;
     let mut run = DryRun {
         scope: Scope::new(config.watches.clone(), &config.database),
         database,
-        baselines: facts.baselines,
+        baselines: facts.unwrap_or_default().baselines,
         first_baseline: (!upload_existing).then(clock::unix_nanos),
         upload_existing,
-        parked,
         output: Output::new(out, json),
     };
     for watch in &config.watches {
-        run.walk(watch)?;
+        run.watch(watch)?;
     }
     Ok(run.output.finish()?)
 }
 
 impl DryRun<'_> {
-    fn walk(&mut self, watch: &Watch) -> Result<(), DryRunError> {
-        let depth = if watch.recursive { usize::MAX } else { 1 };
-        let root = WalkDir::new(&watch.local_path).follow_links(false).sort_by_file_name();
-        let mut walk = root.max_depth(depth).into_iter();
-        while let Some(entry) = walk.next() {
-            match entry {
-                Ok(entry) if entry.file_type().is_file() => self.consider(&entry, watch)?,
-                Ok(entry) if entry.file_type().is_dir() && !self.scope.enters(entry.path()) => {
-                    if watch.recursive {
-                        self.leave(&entry.path().join(""), WhyNot::Excluded)?;
-                        walk.skip_current_dir();
+    fn watch(&mut self, watch: &Watch) -> Result<(), DryRunError> {
+        let (root, room, baseline) = (&watch.local_path, SCAN_PAGE_ROWS, self.baseline(watch));
+        let Self { scope, database, output, .. } = self;
+        let database = database.as_ref();
+        let rows = database.map(|database| database.rows_below(root, room));
+        let parked = database.map(|database| database.parked_below(root, room));
+        let walk = walk(root, watch.recursive, |folder| scope.enters(folder));
+        for finding in survey(walk, rows.into_iter().flatten(), parked.into_iter().flatten()) {
+            match finding? {
+                Finding::File { seen, known, parked } => {
+                    let choice = choose(scope, baseline, &seen, known.as_ref(), parked.is_some());
+                    let file = of(&seen, known.as_ref(), parked.as_deref(), database);
+                    tell_file(output, &choice, &seen.path, file)?;
+                }
+                Finding::Passed(Passed { path, why }) => {
+                    if let Some(verdict) = of_passed(why, &scope.place(&path)) {
+                        output
+                            .tell(&Item { path: &path, size: None, remote_path: None }, &verdict)?;
                     }
                 }
-                Ok(_) => {}
-                Err(error) => self.trouble(&error)?,
+                Finding::Trouble(WalkError { path, cause, .. }) => {
+                    let verdict = Verdict::Leave(WhyNot::Unreadable(cause.to_string()));
+                    output.tell(&Item { path: &path, size: None, remote_path: None }, &verdict)?;
+                }
+                // A scan forgets that it was parked.
+                Finding::Vanished(_) => {}
             }
         }
         Ok(())
-    }
-
-    fn consider(&mut self, entry: &DirEntry, watch: &Watch) -> Result<(), DryRunError> {
-        let path = entry.path();
-        let remote_path = match self.scope.place(path) {
-            Place::Outside => return Ok(()),
-            Place::Excluded => return self.leave(path, WhyNot::Excluded),
-            Place::Unnameable(error) => Err(error),
-            Place::File { remote_path, .. } => Ok(remote_path.to_string()),
-        };
-        // Gone since the folder was read: a deleted file needs nothing.
-        let Ok(metadata) = entry.metadata() else { return Ok(()) };
-        let fingerprint = Fingerprint::of(&metadata);
-        let record = match &self.database {
-            Some(database) => database.record(path)?,
-            None => None,
-        };
-        let mut verdict = judge(&File {
-            fingerprint,
-            remote_path: remote_path.as_deref().map_err(|error| *error),
-            record: record.as_ref(),
-            parked: self.parked.get(path).map(String::as_str),
-            baseline_ns: self.baseline(watch),
-            size_max: watch.max_file_size,
-        });
-        if let (Verdict::Upload(_), Err(error)) = (&verdict, access(path, Access::READ_OK)) {
-            verdict = Verdict::Leave(WhyNot::Unreadable(io::Error::from(error).to_string()));
-        }
-        let remote_path = remote_path.as_deref().ok();
-        let item = Item { path, size: Some(fingerprint.size), remote_path };
-        Ok(self.output.tell(&item, &verdict)?)
     }
 
     fn baseline(&self, watch: &Watch) -> Option<i64> {
@@ -126,20 +106,33 @@ impl DryRun<'_> {
         }
         *self.baselines.get(&watch.local_path).unwrap_or(&self.first_baseline)
     }
+}
 
-    fn leave(&mut self, path: &Path, why: WhyNot) -> Result<(), DryRunError> {
-        let item = Item { path, size: None, remote_path: None };
-        Ok(self.output.tell(&item, &Verdict::Leave(why))?)
-    }
+fn of<'f>(
+    seen: &Seen,
+    known: Option<&'f Known>,
+    parked: Option<&'f str>,
+    database: Option<&Database>,
+) -> File<'f> {
+    let fingerprint = seen.fingerprint;
+    let may_be_lost = database.is_some_and(|database| database.may_have_lost(&fingerprint));
+    File { fingerprint, known, parked, may_be_lost }
+}
 
-    fn trouble(&mut self, error: &walkdir::Error) -> Result<(), DryRunError> {
-        let gone = error.io_error().is_some_and(|error| error.kind() == ErrorKind::NotFound);
-        if gone && error.depth() > 0 {
-            // Since its folder was read.
-            return Ok(());
-        }
-        let cause = error.io_error().map_or_else(|| error.to_string(), ToString::to_string);
-        let path = error.path().unwrap_or(Path::new("")).to_owned();
-        self.leave(&path, WhyNot::Unreadable(cause))
+fn tell_file(
+    output: &mut Output<'_>,
+    choice: &Choice<'_>,
+    path: &Path,
+    file: File<'_>,
+) -> io::Result<()> {
+    let Some(mut verdict) = of_file(choice, file) else { return Ok(()) };
+    // Asked only of what would be opened.
+    if let (Verdict::Upload(_), Err(error)) = (&verdict, access(path, Access::READ_OK)) {
+        verdict = Verdict::Leave(WhyNot::Unreadable(io::Error::from(error).to_string()));
     }
+    let remote_path = match choice {
+        Choice::Wanted { remote_path, .. } => Some(remote_path.as_str()),
+        _ => None,
+    };
+    output.tell(&Item { path, size: Some(file.fingerprint.size), remote_path }, &verdict)
 }

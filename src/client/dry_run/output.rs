@@ -5,7 +5,7 @@
 //! so that a million files need no memory here or there.
 
 use super::verdict::Verdict;
-use crate::shown::{bytes, counted, visible};
+use crate::shown::{bytes, count, counted, visible};
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt as _;
@@ -18,11 +18,20 @@ const NAME_WIDTH: usize = 8;
 pub(super) struct Output<'o> {
     out: &'o mut dyn Write,
     json: bool,
-    /// By action and cause: files and their bytes.
-    sums: BTreeMap<(&'static str, &'static str), (u64, u64)>,
+    /// By action and cause.
+    sums: BTreeMap<(&'static str, &'static str), Sum>,
 }
 
-/// One file, or one folder that is left out whole.
+#[derive(Clone, Copy, Default)]
+struct Sum {
+    files: u64,
+    /// Of the files.
+    bytes: u64,
+    /// Those that are left out whole.
+    folders: u64,
+}
+
+/// One file, or one folder that is left out whole, whose path ends in `/`.
 pub(super) struct Item<'i> {
     pub(super) path: &'i Path,
     pub(super) size: Option<u64>,
@@ -37,8 +46,12 @@ impl<'o> Output<'o> {
     /// Tells of one file. What is backed up is counted and not listed.
     pub(super) fn tell(&mut self, item: &Item<'_>, verdict: &Verdict) -> io::Result<()> {
         let sum = self.sums.entry((verdict.action(), verdict.cause())).or_default();
-        sum.0 += 1;
-        sum.1 += item.size.unwrap_or_default();
+        if item.path.as_os_str().as_bytes().ends_with(b"/") {
+            sum.folders += 1;
+        } else {
+            sum.files += 1;
+        }
+        sum.bytes += item.size.unwrap_or_default();
         match verdict {
             Verdict::Current => Ok(()),
             _ if self.json => self.document(item, verdict),
@@ -75,9 +88,11 @@ impl<'o> Output<'o> {
     /// Ends the list with its sums.
     pub(super) fn finish(self) -> io::Result<()> {
         if self.json {
-            let sums = self.sums.iter().map(|((action, cause), (files, bytes))| {
+            let sums = self.sums.iter().map(|((action, cause), sum)| {
+                let Sum { files, bytes, folders } = sum;
                 serde_json::json!({
-                    "action": action, "cause": cause, "files": files, "bytes": bytes
+                    "action": action, "cause": cause, "files": files, "bytes": bytes,
+                    "folders": folders
                 })
             });
             let document = serde_json::json!({ "sums": sums.collect::<Vec<_>>() });
@@ -87,20 +102,30 @@ impl<'o> Output<'o> {
         for (title, action) in
             [("backed up", "none"), ("to upload", "upload"), ("left out", "leave")]
         {
-            let of_action = || self.sums.iter().filter(move |((found, _), _)| *found == action);
-            let files = of_action().map(|(_, (files, _))| files).sum();
-            let size = of_action().map(|(_, (_, bytes))| bytes).sum();
-            let causes = of_action().map(|((_, cause), (files, _))| format!("{files} {cause}"));
-            let causes = causes.collect::<Vec<_>>().join(", ");
-            let causes = match action {
-                "none" => String::new(),
-                _ if files == 0 => String::new(),
-                _ => format!(": {causes}"),
-            };
-            let files = counted(files, "file");
-            writeln!(self.out, "{title:11}{files}, {}{causes}", bytes(size))?;
+            let line = self.sum_line(action);
+            writeln!(self.out, "{title:11}{line}")?;
         }
         self.out.flush()
+    }
+
+    fn sum_line(&self, action: &str) -> String {
+        let mut all = Sum::default();
+        let mut causes = Vec::new();
+        for ((_, cause), sum) in self.sums.iter().filter(|((found, _), _)| *found == action) {
+            all.files += sum.files;
+            all.bytes += sum.bytes;
+            all.folders += sum.folders;
+            causes.push(format!("{} {cause}", count(sum.files + sum.folders)));
+        }
+        let mut line = format!("{}, {}", counted(all.files, "file"), bytes(all.bytes));
+        if all.folders > 0 {
+            line += &format!("; {}", counted(all.folders, "folder"));
+        }
+        // There is one cause only why a file is backed up.
+        if action != "none" && !causes.is_empty() {
+            line += &format!(": {}", causes.join(", "));
+        }
+        line
     }
 }
 
@@ -117,7 +142,8 @@ mod tests {
         for (path, size, remote_path, verdict) in [
             (Path::new("/d/ä b"), Some(1200), Some("up/ä b"), Verdict::Upload(Why::New)),
             (Path::new("/d/b"), Some(7), Some("up/b"), Verdict::Upload(Why::Again("a\nb".into()))),
-            (odd, None, None, Verdict::Leave(WhyNot::Excluded)),
+            (odd, Some(3), None, Verdict::Leave(WhyNot::Excluded)),
+            (Path::new("/d/ch/"), None, None, Verdict::Leave(WhyNot::Excluded)),
             (Path::new("/d/c"), Some(5), Some("up/c"), Verdict::Current),
         ] {
             output.tell(&Item { path, size, remote_path }, &verdict).unwrap();
@@ -133,10 +159,11 @@ mod tests {
             "\
 upload  \"/d/ä b\" to \"up/ä b\", 1.2 kB: new
 upload  \"/d/b\" to \"up/b\", 7 B: again; before: a\\nb
-leave   \"/d/\\xFF\": left out by patterns
+leave   \"/d/\\xFF\", 3 B: left out by patterns
+leave   \"/d/ch/\": left out by patterns
 backed up  1 file, 5 B
 to upload  2 files, 1.2 kB: 1 again, 1 new
-left out   1 file, 0 B: 1 excluded
+left out   1 file, 3 B; 1 folder: 2 excluded
 "
         );
     }
@@ -151,12 +178,14 @@ left out   1 file, 0 B: 1 excluded
             {"action": "upload", "cause": "again", "why": "again; before: a\nb", "path": "/d/b",
              "size": 7, "remote_path": "up/b"},
             {"action": "leave", "cause": "excluded", "why": "left out by patterns",
-             "path": "/d/\u{fffd}", "path_hex": "2f642fff", "size": null, "remote_path": null},
+             "path": "/d/\u{fffd}", "path_hex": "2f642fff", "size": 3, "remote_path": null},
+            {"action": "leave", "cause": "excluded", "why": "left out by patterns",
+             "path": "/d/ch/", "size": null, "remote_path": null},
             {"sums": [
-                {"action": "leave", "cause": "excluded", "files": 1, "bytes": 0},
-                {"action": "none", "cause": "backed_up", "files": 1, "bytes": 5},
-                {"action": "upload", "cause": "again", "files": 1, "bytes": 7},
-                {"action": "upload", "cause": "new", "files": 1, "bytes": 1200}
+                {"action": "leave", "cause": "excluded", "files": 1, "bytes": 3, "folders": 1},
+                {"action": "none", "cause": "backed_up", "files": 1, "bytes": 5, "folders": 0},
+                {"action": "upload", "cause": "again", "files": 1, "bytes": 7, "folders": 0},
+                {"action": "upload", "cause": "new", "files": 1, "bytes": 1200, "folders": 0}
             ]}
         ]);
         assert_eq!(serde_json::Value::from(lines), expected);

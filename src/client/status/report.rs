@@ -33,6 +33,9 @@ pub struct Report {
     pub healthy: bool,
     /// What is wrong, a line each.
     pub problems: Vec<String>,
+    /// Whether a client is running that does not tell.
+    #[serde(skip)]
+    pub silent: bool,
     /// When the report was made.
     pub asked_at: i64,
     /// The server.
@@ -150,6 +153,7 @@ pub fn report(sources: Sources<'_>) -> (Report, Verdict) {
         })
         .collect();
     let mut problems = Vec::new();
+    let silent = silence.is_some();
     let verdict = match &live {
         None => {
             problems.push(silence.unwrap_or_else(|| "no client is running".to_owned()));
@@ -172,6 +176,7 @@ pub fn report(sources: Sources<'_>) -> (Report, Verdict) {
     let report = Report {
         healthy: problems.is_empty(),
         problems,
+        silent,
         asked_at: now,
         server_url: config.server.url.clone(),
         database: config.database.to_string_lossy().into_owned(),

@@ -136,6 +136,18 @@ fn without_a_client_what_the_database_knows_is_told() {
 }
 
 #[test]
+fn a_client_that_does_not_tell_is_not_called_one_that_does_not_run() {
+    let config = config();
+    let silence = Some("the client does not answer: reset".to_owned());
+    let sources = Sources { config: &config, live: None, silence, facts: None, now: NOW };
+    let (report, verdict) = report(sources);
+    assert_eq!(verdict, Verdict::NotRunning);
+    let text = text(&report);
+    assert_eq!(lines(&text, "client"), ["does not answer"]);
+    assert_eq!(lines(&text, "verdict"), ["NOT WELL: the client does not answer: reset"]);
+}
+
+#[test]
 fn work_is_told_with_what_waits_and_what_is_in_hand() {
     let mut live = live();
     live.queue = Waiting { resting: 3210, ready: 12, in_hand: 1, oldest_seconds: Some(240) };

@@ -18,7 +18,7 @@ pub fn text(report: &Report) -> String {
     match &report.live {
         Some(live) => running(report, live, &mut lines),
         None => {
-            lines.line("client", "not running");
+            lines.line("client", if report.silent { "does not answer" } else { "not running" });
             lines.line("server", &report.server_url);
         }
     }

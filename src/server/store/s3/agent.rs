@@ -10,7 +10,7 @@ use crate::ca_file;
 use crate::limits::S3_IDLE_CONNECTIONS_MAX;
 use crate::limits::http::{CONTINUE, IDLE};
 use crate::limits::s3::SEND;
-use crate::names::Names;
+use crate::names::{self, Names};
 use crate::server::store::{StoreError, StoreErrorKind};
 use crate::tcp::TcpConnector;
 use rustls::CertificateError;
@@ -123,7 +123,7 @@ fn roots(path: &Path) -> Result<RootCerts, StoreError> {
 /// What the operator can do about a request that got no answer.
 pub(super) fn hint(error: &ureq::Error) -> Option<&'static str> {
     match error {
-        ureq::Error::HostNotFound => {
+        error if names::is_unknown(error) => {
             Some("the name is not known: check s3.endpoint, HTTPS_PROXY if it is set, and the DNS")
         }
         ureq::Error::ConnectProxyFailed(_) => {
