@@ -53,8 +53,8 @@ pub enum Unavailable {
     /// The server has no database.
     #[error("this server keeps no reports (key database.path)")]
     NoDatabase,
-    /// The writer is busy with something, or the database cannot be written.
-    #[error("the server's database cannot be written at the moment")]
+    /// The writer is busy with others, or the database cannot be written.
+    #[error("the server's database cannot be written at the moment; try again later")]
     Writer,
     /// The database cannot be read.
     #[error(transparent)]
@@ -66,6 +66,9 @@ struct Shared {
     path: PathBuf,
     uploads: Sender<Upload>,
     orders: Sender<Order>,
+    /// A place for one who compares a report: that may take seconds, and whoever has a client's key can
+    /// ask for it.
+    comparing: (Sender<()>, Receiver<()>),
     /// A message if there is something pending, so that the writer need not look.
     wake: Sender<()>,
     pending: Mutex<Pending>,
@@ -98,7 +101,9 @@ impl Shared {
         let (orders, to_do) = bounded(ORDERS_WAITING_MAX);
         let (wake, waking) = bounded(1);
         let (pending, away, dropped) = (Mutex::default(), AtomicBool::new(false), 0.into());
-        let shared = Arc::new(Self { path, uploads, orders, wake, pending, away, dropped });
+        let comparing = bounded(1);
+        let shared =
+            Arc::new(Self { path, uploads, orders, comparing, wake, pending, away, dropped });
         (shared, Inbox { uploads: to_write, orders: to_do, wake: waking })
     }
 
@@ -179,8 +184,8 @@ impl Activity {
         }
     }
 
-    /// Compares a report with the ledger and keeps both. Waits until it is written, at most twice
-    /// `limits::activity::ORDER_WAIT`. `now` is seconds since 1970.
+    /// Compares a report with the ledger and keeps both, one report after the other. Waits for its
+    /// turn, and for the writer, `limits::activity::ORDER_WAIT` each. `now` is seconds since 1970.
     pub fn report(
         &self,
         client: &ClientName,
@@ -188,6 +193,7 @@ impl Activity {
         now: i64,
     ) -> Result<CrossCheck, Unavailable> {
         let shared = self.shared()?;
+        let _turn = shared.turn()?;
         // What was acknowledged just now has to be in the ledger.
         shared.order(Order::Flush)?;
         let windows = Windows::of(&report, now);
@@ -222,7 +228,23 @@ impl Activity {
     }
 }
 
+/// The turn of one who compares a report.
+struct Turn<'s>(&'s Receiver<()>);
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        // It is full as long as this lives.
+        let _ = self.0.try_recv();
+    }
+}
+
 impl Shared {
+    fn turn(&self) -> Result<Turn<'_>, Unavailable> {
+        let (place, taken) = &self.comparing;
+        place.send_timeout((), ORDER_WAIT).map_err(|_| Unavailable::Writer)?;
+        Ok(Turn(taken))
+    }
+
     fn order(&self, order: impl FnOnce(Sender<bool>) -> Order) -> Result<(), Unavailable> {
         let (done, answer) = bounded(1);
         match self.orders.send_timeout(order(done), ORDER_WAIT) {
