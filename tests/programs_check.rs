@@ -134,6 +134,7 @@ fn a_database_is_looked_at_and_neither_made_nor_changed() {
         let Outcome { code, stdout, .. } = check(server);
         (code, line(&stdout, "database").to_owned())
     };
+    server.sections = String::new();
     let (code, said) = database(&server);
     assert_eq!((code, &said[..5]), (Some(0), "none:"), "{said}");
     server.remembers();

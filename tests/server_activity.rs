@@ -9,14 +9,6 @@ use s3up::limits::report::BODY_BYTES_MAX;
 use s3up::wire::Day;
 use serde_json::{Value, json};
 
-/// A server that remembers.
-fn remembering() -> Server {
-    let mut server = Server::new(Kind::Directory);
-    server.remembers();
-    server.start();
-    server
-}
-
 pub(crate) fn upload(server: &Server, key: &str, path: &str, content: &[u8]) -> Answer {
     Request::upload(&parts(path, content)).key(key).send(server.listening_port())
 }
@@ -53,7 +45,6 @@ pub(crate) fn client(server: &Server, name: &str) -> Value {
 #[test]
 fn what_clients_did_is_told_to_an_administrator_and_outlives_the_server() {
     let mut server = Server::new(Kind::Directory);
-    server.remembers();
     server.max_file_size_mb = 1;
     server.start();
     assert_eq!(client(&server, "web")["state"], "never");
@@ -125,7 +116,7 @@ fn what_clients_did_is_told_to_an_administrator_and_outlives_the_server() {
 
 #[test]
 fn a_report_that_differs_is_told_to_its_client_to_the_log_and_to_the_administrator() {
-    let server = remembering();
+    let server = Server::started(Kind::Directory);
     upload(&server, WEB_KEY, "a", b"x");
     let answer = post(&server, WEB_KEY, &report(3, 3).to_string()).json();
     assert_eq!(answer["check"]["verdict"], "unknown", "the ledger began on this day");
@@ -146,7 +137,7 @@ fn a_report_that_differs_is_told_to_its_client_to_the_log_and_to_the_administrat
 
 #[test]
 fn each_key_opens_its_own_doors_before_a_byte_of_a_body_is_read() {
-    let server = remembering();
+    let server = Server::started(Kind::Directory);
     let port = server.listening_port();
     for target in ["/clients", "/reports", "/reports?date=2026-11-28"] {
         assert_eq!(get(&server, ADMIN_KEY, target).status, 200);
@@ -175,7 +166,7 @@ fn each_key_opens_its_own_doors_before_a_byte_of_a_body_is_read() {
 
 #[test]
 fn what_is_no_report_is_refused_and_nothing_of_it_is_kept() {
-    let server = remembering();
+    let server = Server::started(Kind::Directory);
     let with = |member: &str, value: Value| {
         let mut report = report(0, 0);
         report[member] = value;
@@ -212,7 +203,7 @@ fn what_is_no_report_is_refused_and_nothing_of_it_is_kept() {
 
 #[test]
 fn the_version_of_a_client_is_what_it_says_it_is() {
-    let server = remembering();
+    let server = Server::started(Kind::Directory);
     for (agent, version) in [
         ("curl/8.0", Value::Null),
         ("s3up/1.2.3", "1.2.3".into()),
@@ -230,7 +221,9 @@ fn the_version_of_a_client_is_what_it_says_it_is() {
 
 #[test]
 fn without_a_database_the_start_says_so_and_uploads_are_as_ever() {
-    let mut server = Server::started(Kind::Directory);
+    let mut server = Server::new(Kind::Directory);
+    server.sections = String::new();
+    server.start();
     server.daemon().wait_for("no database is configured: what the clients do is not remembered");
     assert_eq!(upload(&server, WEB_KEY, "a", b"x").status, 200);
     let answer = post(&server, WEB_KEY, &report(1, 1).to_string());

@@ -39,7 +39,6 @@ fn corrupt_files(database: &Path) -> Vec<String> {
 #[test]
 fn a_folder_that_is_not_there_at_the_start_keeps_no_upload_out() {
     let mut server = Server::new(Kind::Directory);
-    server.remembers();
     fs::remove_dir(server.database().parent().unwrap()).unwrap();
     server.start();
     server.daemon().wait_for(GO_ON);
@@ -58,7 +57,6 @@ fn a_folder_that_is_not_there_at_the_start_keeps_no_upload_out() {
 #[test]
 fn a_file_that_is_no_database_is_set_aside_if_there_was_one_and_else_left_alone() {
     let mut server = Server::new(Kind::Directory);
-    server.remembers();
     fs::write(server.database(), "Dear diary").unwrap();
     server.start();
     server.daemon().wait_for("is no database; hint: move it aside");
@@ -80,7 +78,6 @@ fn a_file_that_is_no_database_is_set_aside_if_there_was_one_and_else_left_alone(
 #[test]
 fn a_database_that_cannot_be_written_for_a_while_is_made_up_for() {
     let mut server = Server::new(Kind::Directory);
-    server.remembers();
     server.start();
     assert_eq!(upload(&server, WEB_KEY, "before", b"x").status, 200);
     wait_for_files(&server, 1);
@@ -104,7 +101,6 @@ fn a_database_that_cannot_be_written_for_a_while_is_made_up_for() {
 #[test]
 fn a_database_that_is_damaged_while_it_is_in_use_is_set_aside() {
     let mut server = Server::new(Kind::Directory);
-    server.remembers();
     server.start();
     assert_eq!(upload(&server, WEB_KEY, "before", b"x").status, 200);
     wait_for_files(&server, 1);

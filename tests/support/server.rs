@@ -14,7 +14,7 @@ use tempfile::TempDir;
 pub(crate) const WEB_KEY: &str = "sk_test_0123456789abcdef0123456789abcdef-web";
 /// Key of the client `web-eu`.
 pub(crate) const EU_KEY: &str = "sk_test_0123456789abcdef0123456789abcdef-eu";
-/// Key of an administrator, if [`Server::remembers`].
+/// Key of an administrator.
 pub(crate) const ADMIN_KEY: &str = "sk_test_0123456789abcdef0123456789abcdef-admin";
 /// What the log says of an upload that was stored.
 pub(crate) const STORED: &str = "\"/upload\" 200";
@@ -64,7 +64,7 @@ impl Server {
     /// A server with an empty store, not yet started.
     pub(crate) fn new(kind: Kind) -> Self {
         let folder = TempDir::new().unwrap();
-        Self {
+        let mut server = Self {
             bucket: Bucket::new(kind, folder.path()),
             folder,
             port: 0,
@@ -80,7 +80,9 @@ impl Server {
             allow_download: true,
             environment: bucket::environment().to_vec(),
             slot: Slot::default(),
-        }
+        };
+        server.remembers();
+        server
     }
 
     /// A server that runs.
@@ -95,7 +97,7 @@ impl Server {
         self.folder.path().join("memory/activity.db")
     }
 
-    /// Gives it a database and an administrator.
+    /// Gives it a database and an administrator, as it has them from the beginning.
     pub(crate) fn remembers(&mut self) {
         let path = self.database();
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
