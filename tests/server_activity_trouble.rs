@@ -3,7 +3,7 @@
 use crate::server_activity::{client, upload};
 use crate::support::api::{Answer, Request};
 use crate::support::bucket::Kind;
-use crate::support::server::{ADMIN_KEY, Server, WEB_KEY};
+use crate::support::server::{ADMIN_KEY, EU_KEY, Server, WEB_KEY};
 use crate::support::waiting::{DEADLINE, eventually};
 use rusqlite::{Connection, OpenFlags};
 use s3up::server::activity::Reading;
@@ -84,6 +84,9 @@ fn a_database_that_cannot_be_written_for_a_while_is_made_up_for() {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE;
     let other = Connection::open_with_flags(server.database(), flags).unwrap();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    // The first thing that cannot be written.
+    let asked = Request::new("GET", "/exists?path=a").key(EU_KEY).send(server.listening_port());
+    assert_eq!(asked.status, 200);
     for number in 0..20 {
         assert_eq!(upload(&server, WEB_KEY, &format!("during-{number}"), b"x").status, 200);
     }
@@ -95,6 +98,7 @@ fn a_database_that_cannot_be_written_for_a_while_is_made_up_for() {
     other.execute_batch("ROLLBACK").unwrap();
     server.daemon().wait_for("is written again");
     wait_for_files(&server, 22);
+    assert_eq!(client(&server, "web-eu")["state"], "healthy");
     assert_eq!(ready(&server), Value::Null);
 }
 

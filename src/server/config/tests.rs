@@ -394,7 +394,7 @@ fn an_administrator_has_keys_as_a_client_has_them_and_none_of_a_clients() {
     assert_eq!(administrators[1], Administrator { keys: vec![digest], weak_key: false });
     check(
         &with(
-            "server: {}\nadmin_keys:\n  - api_key: 0123456789abcdef\n  - api_key: [0123456789admin1, \
+            "server: {}\nadmin_keys:\n  - api_key: [0123456789admin9, 0123456789abcdef]\n  - api_key: [0123456789admin1, \
              0123456789admin2]\n  - api_key: 0123456789admin2\n",
         ),
         "server.yaml:4: admin_keys: entry 1 has the same key as the client a; hint: `s3up-server \
