@@ -245,3 +245,63 @@ fn without_a_database_the_start_says_so_and_uploads_are_as_ever() {
     server.daemon().wait_for("admin_keys changed, there are 0");
     get(&server, ADMIN_KEY, "/clients").assert_error(401, "unauthorized");
 }
+
+/// What a table holds when the server has ended, a line a row.
+fn rows(server: &Server, question: &str) -> Vec<String> {
+    let connection = rusqlite::Connection::open(server.database()).unwrap();
+    let mut statement = connection.prepare(question).unwrap();
+    let rows = statement.query_map([], |row| row.get(0)).unwrap();
+    rows.map(Result::unwrap).collect()
+}
+
+#[test]
+fn what_was_refused_is_counted_once_whoever_refused_it() {
+    let mut server = Server::new(Kind::Directory);
+    server.max_file_size_mb = 1;
+    server.allow_download = false;
+    let port = server.start();
+    let nobody = Request::new("GET", "/exists?path=a").key("nobodys-key-0123456789");
+    for _ in 0..2 {
+        nobody.send(port).assert_error(401, "unauthorized");
+    }
+    Request::new("GET", "/nowhere").send(port).assert_error(404, "not_found");
+    get(&server, WEB_KEY, "/download?path=a").assert_error(403, "forbidden");
+    get(&server, WEB_KEY, "/exists?path=..").assert_error(400, "invalid_path");
+    get(&server, WEB_KEY, "/clients").assert_error(403, "forbidden");
+    // By the gate, by its length; by a worker, by its name; by a worker, by its content.
+    upload(&server, WEB_KEY, "big", &vec![7; 2 << 20]).assert_error(413, "file_too_large");
+    upload(&server, WEB_KEY, "../a", b"x").assert_error(400, "invalid_path");
+    let wrong =
+        [Part::Field("path", "d"), Part::Field("sha256", &"0".repeat(64)), Part::File(b"x")];
+    let wrong = Request::upload(&wrong).key(WEB_KEY).send(port);
+    wrong.assert_error(422, "digest_mismatch");
+    // The gate waits for a small body, a worker has a large one in its hands.
+    for length in [1000, 900_000] {
+        let cut = Request::upload(&parts("cut", &vec![7; length])).key(WEB_KEY);
+        cut.send_cut(port, length / 2).unwrap().assert_error(400, "incomplete_body");
+    }
+    assert_eq!(server.stop().code(), Some(0));
+    let refusals = rows(
+        &server,
+        "SELECT client || ' ' || asked || ' ' || error || ' ' || sum(count) FROM refusals \
+         GROUP BY client, asked, error ORDER BY 1",
+    );
+    let expected = [
+        " exists unauthorized 2",
+        "web clients forbidden 1",
+        "web download forbidden 1",
+        "web exists invalid_path 1",
+        "web upload digest_mismatch 1",
+        "web upload file_too_large 1",
+        "web upload incomplete_body 2",
+        "web upload invalid_path 1",
+    ];
+    assert_eq!(refusals, expected);
+    let uploads = rows(
+        &server,
+        "SELECT coalesce(path, '-') || ' ' || outcome || ' ' || peer FROM uploads ORDER BY 1",
+    );
+    assert_eq!(uploads, ["- invalid_path 127.0.0.1", "d digest_mismatch 127.0.0.1"]);
+    assert_eq!(rows(&server, "SELECT CAST(sum(failures) AS TEXT) FROM days"), ["5"]);
+    assert_eq!(rows(&server, "SELECT CAST(in_use AS TEXT) FROM ledger"), ["0"]);
+}
