@@ -2,6 +2,7 @@
 
 use crate::support::api::{Answer, Part, Request, parts};
 use crate::support::bucket::Kind;
+use crate::support::connection::Connection;
 use crate::support::server::{ADMIN_KEY, EU_KEY, Server, WEB_KEY};
 use rustix::process::Signal;
 use s3up::clock;
@@ -303,5 +304,23 @@ fn what_was_refused_is_counted_once_whoever_refused_it() {
     );
     assert_eq!(uploads, ["- invalid_path 127.0.0.1", "d digest_mismatch 127.0.0.1"]);
     assert_eq!(rows(&server, "SELECT CAST(sum(failures) AS TEXT) FROM days"), ["5"]);
+    assert_eq!(rows(&server, "SELECT CAST(in_use AS TEXT) FROM ledger"), ["0"]);
+}
+
+#[test]
+fn an_upload_that_ends_after_the_server_was_told_to_is_in_the_ledger() {
+    let mut server = Server::started(Kind::Directory);
+    let request = Request::upload(&parts("last", &vec![7; 500_000])).key(WEB_KEY);
+    let (first, rest) = request.body.split_at(request.body.len() / 2);
+    let mut connection = Connection::to(server.listening_port());
+    connection.say(request.clone().header("Expect", "100-continue").head());
+    connection.wait_for_continue();
+    connection.say(first);
+    server.daemon().signal(Signal::TERM);
+    server.daemon().wait_for("SIGTERM: ending");
+    connection.say(rest);
+    assert_eq!(connection.answer().status, 200);
+    assert_eq!(server.ended().code(), Some(0));
+    assert_eq!(rows(&server, "SELECT path FROM uploads"), ["last"]);
     assert_eq!(rows(&server, "SELECT CAST(in_use AS TEXT) FROM ledger"), ["0"]);
 }

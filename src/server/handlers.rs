@@ -251,10 +251,10 @@ impl Handlers {
     }
 
     /// Remembers that a request of a client failed. That a file is not there, or has no such range, is
-    /// an answer; what is left of a body, the gate remembers.
+    /// an answer.
     fn remember(&self, request: &Admitted, code: ErrorCode) {
         let answers = [ErrorCode::NotFound, ErrorCode::RangeNotSatisfiable];
-        if answers.contains(&code) || code == ErrorCode::IncompleteBody {
+        if answers.contains(&code) {
             return;
         }
         if let Some(client) = request.client() {
