@@ -4,6 +4,7 @@ use crate::support::api::{Answer, Part, Request, parts};
 use crate::support::bucket::Kind;
 use crate::support::connection::Connection;
 use crate::support::server::{ADMIN_KEY, EU_KEY, Server, WEB_KEY};
+use crate::support::waiting::{DEADLINE, eventually};
 use rustix::process::Signal;
 use s3up::clock;
 use s3up::limits::report::BODY_BYTES_MAX;
@@ -316,6 +317,10 @@ fn an_upload_that_ends_after_the_server_was_told_to_is_in_the_ledger() {
     connection.say(request.clone().header("Expect", "100-continue").head());
     connection.wait_for_continue();
     connection.say(first);
+    // All that was told so far is written.
+    eventually(DEADLINE, "the client is known", || {
+        (client(&server, "web")["first_seen"] != Value::Null).then_some(())
+    });
     server.daemon().signal(Signal::TERM);
     server.daemon().wait_for("SIGTERM: ending");
     connection.say(rest);
