@@ -3,6 +3,7 @@
 //! Pure: constants only. A bound that an operator may want to change is a key of the configuration
 //! and only its range stands here.
 
+pub mod activity;
 pub mod report;
 
 use std::time::Duration;

@@ -4,6 +4,9 @@
 //! `synchronous=NORMAL` cannot be corrupted by a crash; a power cut may take the last commits with
 //! it, which costs a repeated upload and nothing else.
 
+pub(crate) mod aside;
+pub(crate) mod lock;
+
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 use std::path::{Path, PathBuf};
 use std::time::Duration;

@@ -205,7 +205,12 @@ impl Supervisor {
 
     /// Waits until all threads have ended, at most until `deadline`; `false` if some have not.
     pub fn join(&mut self, deadline: Instant) -> bool {
-        while self.running > 0 {
+        self.join_all_but(0, deadline)
+    }
+
+    /// As [`join`](Self::join), with `rest` threads still running.
+    pub fn join_all_but(&mut self, rest: usize, deadline: Instant) -> bool {
+        while self.running > rest {
             match self.exits.recv_deadline(deadline) {
                 Ok(Exit { panic: Some(panic), name }) => {
                     log::error!("thread {name} panicked while stopping: {panic}");

@@ -99,10 +99,21 @@ fn the_readme_lists_every_key_of_the_server_and_no_other() {
     let mut all = BTreeSet::new();
     for store in ["s3: {x: 1}", "directory: {x: 1}"] {
         let unknown = format!(
-            "x: 1\nserver: {{x: 1, tls: {{x: 1}}}}\nclients: [{{x: 1}}]\n{store}\nlimits: {{x: 1}}\n"
+            "x: 1\nserver: {{x: 1, tls: {{x: 1}}}}\nclients: [{{x: 1}}]\n{store}\nlimits: {{x: 1}}\n\
+             admin_keys: [{{x: 1}}]\ndatabase: {{x: 1}}\nreports: {{x: 1}}\n"
         );
         all.extend(known(&server(&unknown).unwrap_err()));
     }
-    let groups = ["server", "tls", "clients", "s3", "directory", "limits"];
+    let groups = [
+        "server",
+        "tls",
+        "clients",
+        "admin_keys",
+        "database",
+        "reports",
+        "s3",
+        "directory",
+        "limits",
+    ];
     check_keys(all, &groups, "### server.yaml");
 }

@@ -11,12 +11,14 @@ use s3up::clock;
 use s3up::digest::Digest;
 use s3up::limits::gate::SPARE_WORKERS;
 use s3up::remote_path::RemotePrefix;
+use s3up::server::activity::Activity;
 use s3up::server::clients::Clients;
 use s3up::server::config::{Client, Limits};
 use s3up::server::gate::door::Door;
 use s3up::server::gate::{Gate, Parts};
 use s3up::server::handlers::Handlers;
 use s3up::server::key::{ClientFolder, ClientName, ObjectKey};
+use s3up::server::reporting::Reporting;
 use s3up::server::store::{
     ByteRange, CannotSweep, LargeObject, Metadata, ObjectInfo, ObjectStore, OpenObject, StoreError,
     Swept,
@@ -111,7 +113,8 @@ struct Scene {
 impl Scene {
     fn over(store: Defective) -> Self {
         let (mut supervisor, stop) = (Supervisor::new().unwrap(), StopSource::default());
-        let handlers = Handlers::new(RemotePrefix::parse("").unwrap(), Arc::new(store));
+        let handlers =
+            Handlers::new(RemotePrefix::parse("").unwrap(), Arc::new(store), Reporting::default());
         let workers = Workers::start(handlers, LANES, &mut supervisor, &stop.stop()).unwrap();
         let client = Client {
             name: ClientName::parse("web").unwrap(),
@@ -121,10 +124,11 @@ impl Scene {
             allow_download: true,
         };
         let gate = Gate::new(Parts {
-            clients: Arc::new(Clients::new(vec![client])),
+            clients: Arc::new(Clients::new(vec![client], vec![])),
             certificates: None,
             trusted_proxies: vec![],
             limits: Limits::default(),
+            activity: Activity::default(),
             lanes: workers.lanes(),
             stop: stop.stop(),
         });

@@ -59,6 +59,8 @@ mod s3_faults;
 mod s3_programs;
 mod s3_proxy;
 mod s3_tls;
+mod server_activity;
+mod server_activity_trouble;
 mod server_reload;
 mod simulation;
 mod store_contract;

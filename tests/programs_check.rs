@@ -52,7 +52,7 @@ fn a_folder_that_works_is_all_ok_and_stays_empty() {
     let server = Server::new(Kind::Directory);
     let Outcome { code, stdout, stderr } = check(&server);
     assert_eq!((code, stderr.as_str()), (Some(0), ""), "{stdout}");
-    let first = ["configuration", "certificate", "store"];
+    let first = ["configuration", "certificate", "database", "store"];
     assert_eq!(steps(&stdout), [&first[..], &PROBE_STEPS].concat());
     assert!(line(&stdout, "configuration").contains("server.yaml, 2 clients"), "{stdout}");
     assert!(line(&stdout, "store").starts_with("ok: directory /"), "{stdout}");
@@ -70,7 +70,7 @@ fn a_bucket_that_works_is_all_ok_and_the_policy_is_for_it() {
     let Outcome { code, stdout, stderr } = check(&server);
     assert_eq!((code, stderr.as_str()), (Some(0), ""), "{stdout}");
     let steps = steps(&stdout);
-    assert_eq!(steps[3..], [&PROBE_STEPS[..], &["unfinished", "versioning", "lifecycle"]].concat());
+    assert_eq!(steps[4..], [&PROBE_STEPS[..], &["unfinished", "versioning", "lifecycle"]].concat());
     for step in &PROBE_STEPS {
         assert!(line(&stdout, step).starts_with("ok"), "{stdout}");
     }
@@ -125,6 +125,36 @@ fn a_certificate_that_cannot_be_read_fails_and_the_store_is_checked_nevertheless
     let certificate = line(&stdout, "certificate");
     assert!(certificate.starts_with("FAILED: ") && certificate.contains("/no/cert.pem"));
     assert_eq!(line(&stdout, "remove"), "ok");
+}
+
+#[test]
+fn a_database_is_looked_at_and_neither_made_nor_changed() {
+    let mut server = Server::new(Kind::Directory);
+    let database = |server: &Server| {
+        let Outcome { code, stdout, .. } = check(server);
+        (code, line(&stdout, "database").to_owned())
+    };
+    server.sections = String::new();
+    let (code, said) = database(&server);
+    assert_eq!((code, &said[..5]), (Some(0), "none:"), "{said}");
+    server.remembers();
+    let path = server.database();
+    let made = format!("ok: {}: the server makes it", path.display());
+    assert_eq!(database(&server), (Some(0), made));
+    assert!(!path.exists());
+    server.start();
+    assert_eq!(database(&server), (Some(0), format!("ok: {}", path.display())));
+    server.stop();
+    std::fs::write(&path, "no database".repeat(999)).unwrap();
+    let (code, said) = database(&server);
+    assert_eq!(
+        (code, said.starts_with("FAILED: cannot open database ")),
+        (Some(1), true),
+        "{said}"
+    );
+    std::fs::remove_dir_all(path.parent().unwrap()).unwrap();
+    let (code, said) = database(&server);
+    assert_eq!((code, said.contains("hint: its folder must exist")), (Some(1), true), "{said}");
 }
 
 #[test]

@@ -70,7 +70,7 @@ fn a_broken_file_changes_nothing_and_its_problems_are_logged_with_their_lines() 
     std::fs::write(&file, format!("{lines}colour: red\n")).unwrap();
     hang_up(&server);
     server.daemon().wait_for(&format!("{}:{line}: clients[1].api_key: is not an", file.display()));
-    server.daemon().wait_for("colour: unknown key; known here: clients,");
+    server.daemon().wait_for("colour: unknown key; known here: admin_keys, clients,");
     server.daemon().wait_for("is refused; the clients of the last good one stay");
     check(&server, &[WEB_KEY, EU_KEY], &[NEW_KEY]);
 

@@ -254,11 +254,12 @@ fn keygen(programs: &Path) -> Result<(String, String), Failure> {
 fn server_yaml(home: &Path, sha256: &str) -> String {
     format!(
         "server:\n  host: {HOST}\n  port: 0\n  tls:\n    enabled: true\n    cert_file: {cert:?}\n    \
-         key_file: {key:?}\ndirectory:\n  path: {store:?}\n  path_prefix: backups/\nclients:\n  - \
-         name: demo-host\n    api_key_sha256: {sha256}\n    max_file_size_mb: 1024\n",
+         key_file: {key:?}\ndirectory:\n  path: {store:?}\n  path_prefix: backups/\ndatabase:\n  path: \
+         {database:?}\nclients:\n  - name: demo-host\n    api_key_sha256: {sha256}\n    max_file_size_mb: 1024\n",
         cert = home.join("cert.pem"),
         key = home.join("key.pem"),
         store = home.join("store"),
+        database = home.join("server.db"),
     )
 }
 

@@ -16,16 +16,51 @@ pub struct Admitted {
     pub route: Route,
     /// Whether only the head of the answer is wanted (method `HEAD`).
     pub head_only: bool,
-    /// Who asks; nobody where no key is needed.
-    pub client: Option<Identity>,
+    /// Who asks.
+    pub caller: Caller,
     /// From where, as far as that is known.
     pub peer: IpAddr,
     /// Length of the body in bytes; without one there is no body.
     pub length: Option<u64>,
-    /// The boundary of the form in the body.
+    /// The boundary of the form in the body, if it is to be one.
     pub boundary: Option<Boundary>,
     /// The value of `Range`, visible ASCII.
     pub range: Option<String>,
+}
+
+impl Admitted {
+    /// The client that asks, if it is one.
+    pub fn client(&self) -> Option<&Identity> {
+        match &self.caller {
+            Caller::Client(client) => Some(client),
+            Caller::Nobody | Caller::Administrator => None,
+        }
+    }
+}
+
+/// Who asks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Caller {
+    /// Somebody without a key, where none is needed.
+    Nobody,
+    /// A client.
+    Client(Identity),
+    /// An administrator.
+    Administrator,
+}
+
+/// What the log calls an administrator: no client can have such a name.
+pub const ADMINISTRATOR: &str = "(admin)";
+
+impl Caller {
+    /// What the log calls it; none if it is nobody.
+    pub fn name(&self) -> Option<&str> {
+        match self {
+            Self::Nobody => None,
+            Self::Client(client) => Some(client.name.as_str()),
+            Self::Administrator => Some(ADMINISTRATOR),
+        }
+    }
 }
 
 /// A client as far as a request of its needs it.

@@ -1,4 +1,4 @@
-//! Who is asking? From an `Authorization` header to a client.
+//! Who is asking? From an `Authorization` header to a client, or to an administrator.
 //!
 //! Pure, but for [`generate_key`]. Keys are compared by their SHA-256 and in constant time, every
 //! key each time, so that the time taken tells nothing about any of them. A random 256-bit key needs
@@ -7,14 +7,24 @@
 use crate::digest::Digest;
 use crate::limits::API_KEY_BYTES_MAX;
 use crate::secret::Secret;
-use crate::server::config::Client;
+use crate::server::config::{Administrator, Client};
 use std::sync::Arc;
 use subtle::{Choice, ConditionallySelectable as _, ConstantTimeEq as _};
 
-/// All clients with their keys.
+/// All clients and administrators with their keys.
 #[derive(Clone, Debug)]
 pub struct Keyring {
     clients: Vec<Arc<Client>>,
+    administrators: Vec<Administrator>,
+}
+
+/// Whose key it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KeyHolder {
+    /// This client's.
+    Client(Arc<Client>),
+    /// An administrator's.
+    Administrator,
 }
 
 /// Why nobody was recognised. The message is for the one who asks and says no more than that.
@@ -23,15 +33,15 @@ pub enum AuthError {
     /// No header, or not of the form `Bearer <key>`.
     #[error("no API key; send the header 'Authorization: Bearer <key>'")]
     Missing,
-    /// A key that no client has.
+    /// A key that nobody has.
     #[error("this API key is not known")]
     Unknown,
 }
 
 impl Keyring {
-    /// A ring of the keys of `clients`.
-    pub fn new(clients: Vec<Client>) -> Self {
-        Self { clients: clients.into_iter().map(Arc::new).collect() }
+    /// A ring of the keys of all these.
+    pub fn new(clients: Vec<Client>, administrators: Vec<Administrator>) -> Self {
+        Self { clients: clients.into_iter().map(Arc::new).collect(), administrators }
     }
 
     /// All clients, without their order meaning anything.
@@ -39,20 +49,27 @@ impl Keyring {
         self.clients.iter().map(Arc::as_ref)
     }
 
-    /// Finds the client whose key stands in the header.
-    pub fn authenticate(&self, authorization: Option<&str>) -> Result<Arc<Client>, AuthError> {
+    /// Finds out whose key stands in the header.
+    pub fn authenticate(&self, authorization: Option<&str>) -> Result<KeyHolder, AuthError> {
         let key = authorization.and_then(bearer).ok_or(AuthError::Missing)?;
         let digest = Digest::of(key.as_bytes());
-        // The index behind the last client stands for nobody.
-        let mut found = self.clients.len() as u64;
-        for (index, client) in self.clients.iter().enumerate() {
+        let of_clients = self.clients.iter().map(|client| &client.keys);
+        let all = of_clients.chain(self.administrators.iter().map(|one| &one.keys));
+        // The index behind the last of them stands for nobody.
+        let count = self.clients.len() + self.administrators.len();
+        let mut found = count as u64;
+        for (index, keys) in all.enumerate() {
             let mut known = Choice::from(0);
-            for own in &client.keys {
+            for own in keys {
                 known |= own.as_bytes().ct_eq(digest.as_bytes());
             }
             found.conditional_assign(&(index as u64), known);
         }
-        self.clients.get(found as usize).cloned().ok_or(AuthError::Unknown)
+        match self.clients.get(found as usize) {
+            Some(client) => Ok(KeyHolder::Client(Arc::clone(client))),
+            None if found < count as u64 => Ok(KeyHolder::Administrator),
+            None => Err(AuthError::Unknown),
+        }
     }
 }
 
@@ -85,22 +102,33 @@ mod tests {
             max_file_size: 1,
             allow_download: true,
         };
-        Keyring::new(vec![client("a", &["key-a"]), client("b", &["old-b", "new-b"])])
+        let administrator = |key: &str| Administrator {
+            keys: vec![Digest::of(b"other"), Digest::of(key.as_bytes())],
+            weak_key: false,
+        };
+        Keyring::new(
+            vec![client("a", &["key-a"]), client("b", &["old-b", "new-b"])],
+            vec![administrator("admin-1"), administrator("admin-2")],
+        )
     }
 
     fn check(header: Option<&str>, expected: Result<&str, AuthError>) {
         let keyring = keyring();
-        let client = keyring.authenticate(header);
-        let name = client.as_deref().map(|client| client.name.as_str());
-        assert_eq!(name, expected.as_ref().copied(), "{header:?}");
+        let name = keyring.authenticate(header).map(|holder| match holder {
+            KeyHolder::Client(client) => client.name.to_string(),
+            KeyHolder::Administrator => "(administrator)".to_owned(),
+        });
+        assert_eq!(name, expected.map(str::to_owned), "{header:?}");
     }
 
     #[test]
-    fn each_key_leads_to_its_own_client() {
+    fn each_key_leads_to_whom_it_belongs() {
         check(Some("Bearer key-a"), Ok("a"));
         check(Some("Bearer old-b"), Ok("b"));
         check(Some("Bearer new-b"), Ok("b"));
         check(Some("bearer   key-a "), Ok("a"));
+        check(Some("Bearer admin-1"), Ok("(administrator)"));
+        check(Some("Bearer admin-2"), Ok("(administrator)"));
     }
 
     #[test]

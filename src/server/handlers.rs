@@ -4,14 +4,17 @@
 //! nothing of sockets or of the HTTP library, nor of keys: what comes here was admitted. No store's
 //! error text goes into a reply.
 
+use crate::clock;
 use crate::limits::DOWNLOAD_FIRST_BYTES;
 use crate::remote_path::{RemotePath, RemotePrefix};
-use crate::server::admitted::{Admitted, Identity};
+use crate::server::activity::{Outcome, Upload};
+use crate::server::admitted::{Admitted, Caller, Identity};
 use crate::server::intake::{Intake, IntakeError};
 use crate::server::key::ObjectKey;
 use crate::server::range::{Wanted, wanted};
 use crate::server::readiness::Readiness;
 use crate::server::reply::{ApiError, Reply};
+use crate::server::reporting::Reporting;
 use crate::server::route::Route;
 use crate::server::store::{
     ByteRange, ObjectInfo, ObjectStore, OpenObject, StoreError, StoreErrorKind,
@@ -41,6 +44,7 @@ pub struct Handlers {
     prefix: RemotePrefix,
     store: Arc<dyn ObjectStore>,
     readiness: Readiness,
+    reporting: Reporting,
 }
 
 /// A reply, and what the access log says beside it.
@@ -67,28 +71,41 @@ impl<E: Into<IntakeError>> From<E> for Refusal {
 }
 
 impl Handlers {
-    /// Routes over a store.
-    pub fn new(prefix: RemotePrefix, store: Arc<dyn ObjectStore>) -> Self {
-        Self { prefix, store, readiness: Readiness::default() }
+    /// Routes over a store, and over what is remembered.
+    pub fn new(prefix: RemotePrefix, store: Arc<dyn ObjectStore>, reporting: Reporting) -> Self {
+        Self { prefix, store, readiness: Readiness::default(), reporting }
     }
 
     /// Serves one request; `body` yields exactly its declared length, or fails.
     pub fn handle(&self, request: &Admitted, body: &mut dyn Read) -> Handled {
         match self.answer(request, body) {
             Ok((reply, note)) => Handled { reply, note },
-            Err(refusal) => refused(request, refusal),
+            Err(refusal) => self.refused(request, refusal),
         }
     }
 
+    /// What is said of a request in which a defect showed itself.
+    pub fn broken(&self, request: &Admitted) -> Handled {
+        let message = "a defect in the server; its log says more";
+        let error = ApiError::new(ErrorCode::Internal, message);
+        self.remember(request, error.code);
+        Handled { reply: Reply::error(&error), note: error.note() }
+    }
+
     fn answer(&self, request: &Admitted, body: &mut dyn Read) -> Result<(Reply, String), Refusal> {
-        match (&request.route, &request.client) {
-            (Route::Upload, Some(client)) => self.upload(client, request, body),
-            (Route::Exists(path), Some(client)) => self.exists(client, path),
-            (Route::Download(path), Some(client)) => self.download(client, path, request),
+        let now = clock::unix_seconds;
+        let reporting = &self.reporting;
+        match (&request.route, &request.caller) {
+            (Route::Upload, Caller::Client(client)) => self.upload(client, request, body),
+            (Route::Exists(path), Caller::Client(client)) => self.exists(client, path),
+            (Route::Download(path), Caller::Client(client)) => self.download(client, path, request),
+            (Route::Report, Caller::Client(client)) => Ok(reporting.report(client, body, now())?),
+            (Route::Clients, Caller::Administrator) => Ok(reporting.clients(now())?),
+            (Route::Reports(date), Caller::Administrator) => Ok(reporting.reports(*date, now())?),
             (Route::Ready, _) => self.ready(),
             (Route::Health, _) => Ok((Reply::alive(), String::new())),
-            // The gate has let somebody in whom it does not know: nothing is given away.
-            (_, None) => Err(ApiError::new(ErrorCode::Unauthorized, "no API key").into()),
+            // The gate has let somebody in who may not do this: nothing is given away.
+            (_, _) => Err(ApiError::new(ErrorCode::Unauthorized, "no API key").into()),
         }
     }
 
@@ -102,7 +119,32 @@ impl Handlers {
             return Err(ApiError::new(ErrorCode::BadRequest, "the request has no form").into());
         };
         let intake = Intake { store: &*self.store, prefix: &self.prefix, client };
-        let uploaded = intake.receive(body, boundary, declared)?;
+        let started = clock::monotonic();
+        let mut path = None;
+        let received = intake.receive(body, boundary, declared, &mut path);
+        let upload = |size, sha256, outcome| Upload {
+            client: client.name.clone(),
+            peer: request.peer,
+            path: path.clone(),
+            size,
+            sha256,
+            ended_at: clock::unix_seconds(),
+            took: clock::monotonic() - started,
+            outcome,
+        };
+        let activity = &self.reporting.activity;
+        let uploaded = match received {
+            Ok(uploaded) => uploaded,
+            Err(error) => {
+                let code = error.code();
+                // The gate sees the end of what is left of a body, and remembers it.
+                if code != ErrorCode::IncompleteBody {
+                    activity.upload(upload(0, None, Outcome::Failed(code)));
+                }
+                return Err(error.into());
+            }
+        };
+        activity.upload(upload(uploaded.size, Some(uploaded.sha256), Outcome::Stored));
         let note = format!(
             "stored {:?}, {} bytes, sha256 {}",
             uploaded.s3_key, uploaded.size, uploaded.sha256
@@ -182,29 +224,48 @@ impl Handlers {
             }
         });
         if ready {
-            return Ok((Reply::alive(), String::new()));
+            // Uploads work, and that is what is asked here: who watches the ledger reads on.
+            let activity = self.reporting.activity.is_away().then_some("not recorded");
+            return Ok((Reply::ready(activity), String::new()));
         }
         Err(ApiError::new(ErrorCode::Unavailable, "the store does not answer as it should").into())
+    }
+
+    fn refused(&self, request: &Admitted, refusal: Refusal) -> Handled {
+        let error = match refusal {
+            Refusal::Request(error) => error,
+            Refusal::Store(error) => {
+                let who = request.caller.name().unwrap_or("-");
+                let (method, target) =
+                    (request.route.method(request.head_only), request.route.target());
+                log::error!("{who} {method} {target:?}: {error}");
+                let code = error.kind.code();
+                ApiError::new(code, store_message(code))
+            }
+        };
+        // Uploads have said more of it than this.
+        if request.route != Route::Upload {
+            self.remember(request, error.code);
+        }
+        Handled { reply: Reply::error(&error), note: error.note() }
+    }
+
+    /// Remembers that a request of a client failed. That a file is not there, or has no such range, is
+    /// an answer.
+    fn remember(&self, request: &Admitted, code: ErrorCode) {
+        let answers = [ErrorCode::NotFound, ErrorCode::RangeNotSatisfiable];
+        if answers.contains(&code) {
+            return;
+        }
+        if let Some(client) = request.client() {
+            let (asked, now) = (request.route.word(), clock::unix_seconds());
+            self.reporting.activity.refused(Some(&client.name), asked, code, now);
+        }
     }
 
     fn key(&self, client: &Identity, path: &RemotePath) -> Result<ObjectKey, Refusal> {
         Ok(ObjectKey::new(&self.prefix, &client.name, path).map_err(ApiError::from)?)
     }
-}
-
-fn refused(request: &Admitted, refusal: Refusal) -> Handled {
-    let error = match refusal {
-        Refusal::Request(error) => error,
-        Refusal::Store(error) => {
-            let who = request.client.as_ref().map_or("-", |client| client.name.as_str());
-            let (method, target) =
-                (request.route.method(request.head_only), request.route.target());
-            log::error!("{who} {method} {target:?}: {error}");
-            let code = error.kind.code();
-            ApiError::new(code, store_message(code))
-        }
-    };
-    Handled { reply: Reply::error(&error), note: error.note() }
 }
 
 /// What a client is told of a store's failure: enough to know who has to act, nothing of the store.

@@ -39,6 +39,16 @@ pub enum IntakeError {
     Store(StoreError),
 }
 
+impl IntakeError {
+    /// What its sender is told in one word.
+    pub fn code(&self) -> ErrorCode {
+        match self {
+            Self::Request(error) => error.code,
+            Self::Store(error) => error.kind.code(),
+        }
+    }
+}
+
 impl From<ApiError> for IntakeError {
     fn from(error: ApiError) -> Self {
         Self::Request(error)
@@ -84,17 +94,18 @@ enum Place<'s> {
 
 impl<'s> Intake<'s> {
     /// Reads the form and stores its file. `declared` is the body's length; `body` yields exactly as
-    /// much, or fails.
+    /// much, or fails. As soon as the form has said it, the file's name is put into `path`.
     pub fn receive(
         &self,
         body: impl Read,
         boundary: &Boundary,
         declared: u64,
+        path: &mut Option<RemotePath>,
     ) -> Result<Uploaded, IntakeError> {
         let mut form = Form::of_length(body, boundary, declared);
         let mut received = Received::default();
         while let Some(part) = form.next_part()? {
-            self.take(part, declared, &mut received)?;
+            self.take(part, declared, &mut received, path)?;
         }
         drain(form.into_inner())?;
         self.store(received)
@@ -105,6 +116,7 @@ impl<'s> Intake<'s> {
         part: Part<'_, R>,
         declared: u64,
         received: &mut Received<'s>,
+        named: &mut Option<RemotePath>,
     ) -> Result<(), IntakeError> {
         let once = |unset: bool| {
             let message = "a field of the form is there more than once";
@@ -115,6 +127,7 @@ impl<'s> Intake<'s> {
                 once(received.key.is_none() && !received.content_has_key())?;
                 let path = RemotePath::parse(&part.text()?).map_err(ApiError::from)?;
                 let key = ObjectKey::new(self.prefix, &self.client.name, &path);
+                *named = Some(path);
                 received.key = Some(key.map_err(ApiError::from)?);
             }
             field::SHA256 => {

@@ -3,6 +3,7 @@
 //! This file is wiring only: configuration, store, workers, and the order in which they end, which
 //! is written in [`run`].
 
+pub mod activity;
 pub mod admitted;
 pub mod auth;
 pub mod buffers;
@@ -22,6 +23,7 @@ pub mod range;
 pub mod readiness;
 pub mod reload;
 pub mod reply;
+pub mod reporting;
 pub mod rota;
 pub mod route;
 pub mod shares;
@@ -31,8 +33,10 @@ pub mod workers;
 
 use crate::clock;
 use crate::limits::UPLOAD_GRACE;
+use crate::limits::activity::RECORDING_GRACE;
 use crate::threads::{Died, Ended, Stop, StopSource, Supervisor, hangups, shutdown_deadline};
-use clients::{Clients, warn_of_weak_keys};
+use activity::Activity;
+use clients::{Clients, warn_of_weak_admin_keys, warn_of_weak_keys};
 use config::{Config, Limits, StoreConfig};
 use gate::certificate::{CertificateError, Certificates};
 use gate::descriptors::{self, Room};
@@ -41,6 +45,7 @@ use gate::{Gate, Parts};
 use handlers::Handlers;
 use listen::ListenError;
 use reload::Reload;
+use reporting::Reporting;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -85,7 +90,9 @@ pub enum ServerError {
 pub fn run(file: PathBuf, config: Config) -> Result<(), ServerError> {
     let mut supervisor = Supervisor::new()?;
     let mut stop = StopSource::default();
-    let (door, workers) = open(file, config, &mut supervisor, &stop.stop())?;
+    let mut recording = StopSource::default();
+    let stops = Stops { stop: stop.stop(), recording: recording.stop() };
+    let (door, workers) = open(file, config, &mut supervisor, &stops)?;
 
     let ended = supervisor.wait();
     if let Ended::Signal(signal) = ended {
@@ -98,11 +105,22 @@ pub fn run(file: PathBuf, config: Config) -> Result<(), ServerError> {
     door.close();
     let mut all_ended = door.wait_empty(grace, deadline);
     workers.wake_all();
-    all_ended &= supervisor.join(deadline);
+    // Who writes down what they did ends after them.
+    all_ended &= supervisor.join_all_but(RECORDERS, deadline);
+    recording.raise();
+    all_ended &= supervisor.join(deadline + RECORDING_GRACE);
     if !all_ended {
         log::warn!("a request did not end in time and is abandoned; its client repeats it");
     }
     Ok(ended.into_result()?)
+}
+
+/// Who is told to end, and when.
+struct Stops {
+    /// All, at once.
+    stop: Stop,
+    /// The `activity` thread, when the others have ended.
+    recording: Stop,
 }
 
 /// Starts everything, from the store to the door.
@@ -110,7 +128,7 @@ fn open(
     file: PathBuf,
     config: Config,
     supervisor: &mut Supervisor,
-    stop: &Stop,
+    Stops { stop, recording }: &Stops,
 ) -> Result<(Door, Workers), ServerError> {
     let hangups = hangups()?;
     // From here on nobody can look into it or remove from it.
@@ -122,21 +140,29 @@ fn open(
         Err(error) => log::error!("the store is not ready, uploads fail until it is: {error}"),
     }
     warn_of_weak_keys(&config.clients);
+    warn_of_weak_admin_keys(&config.administrators);
     let certificates =
         config.server.tls.as_ref().map(Certificates::load).transpose()?.map(Arc::new);
     certificates.iter().for_each(|certificates| certificates.announce());
-    let clients = Arc::new(Clients::new(config.clients.clone()));
+    let clients = Arc::new(Clients::new(config.clients.clone(), config.administrators.clone()));
     let room = find_room(&config)?;
     let listener = listen::listen(&config.server)?;
 
     let prefix = config.path_prefix.clone();
-    let handlers = Handlers::new(prefix.clone(), Arc::clone(&store));
+    let activity = start_recording(&config, supervisor, recording)?;
+    let reporting = Reporting {
+        activity: activity.clone(),
+        clients: Arc::clone(&clients),
+        reports: config.reports,
+    };
+    let handlers = Handlers::new(prefix.clone(), Arc::clone(&store), reporting);
     let workers = Workers::start(handlers, room.lanes, supervisor, stop)?;
     let gate = Gate::new(Parts {
         clients: Arc::clone(&clients),
         certificates: certificates.clone(),
         trusted_proxies: config.server.trusted_proxies.clone(),
         limits: Limits { connections: room.connections, ..config.limits },
+        activity,
         lanes: workers.lanes(),
         stop: stop.clone(),
     });
@@ -153,6 +179,25 @@ fn open(
     // Last: whoever reads it finds everything there.
     listen::announce(&server, door.listener())?;
     Ok((door, workers))
+}
+
+/// Threads that end after all others.
+const RECORDERS: usize = 1;
+
+/// Begins to remember what happens, if there is a place for it.
+fn start_recording(
+    config: &Config,
+    supervisor: &mut Supervisor,
+    stop: &Stop,
+) -> io::Result<Activity> {
+    if let Some(path) = config.database.clone() {
+        return Activity::start(path, config.reports.retention_days, supervisor, stop.clone());
+    }
+    log::warn!(
+        "no database is configured: what the clients do is not remembered, and their reports are not \
+         kept; hint: the key database.path"
+    );
+    Ok(Activity::default())
 }
 
 /// As many lanes and connections as are wanted, or as the limit of open files allows.

@@ -55,13 +55,20 @@ pub struct Reply {
 impl Reply {
     /// The answer to who asks whether the server lives.
     pub fn alive() -> Self {
+        Self::ready(None)
+    }
+
+    /// The answer to who asks whether the server is ready, if it is. `activity` says what is wrong
+    /// with what it remembers.
+    pub fn ready(activity: Option<&str>) -> Self {
         let version = env!("CARGO_PKG_VERSION").into();
-        Self::json(200, &Status { status: "ok".into(), version })
+        let activity = activity.map(str::to_owned);
+        Self::json(200, &Status { status: "ok".into(), version, activity })
     }
 
     /// A JSON answer.
     pub fn json(status: u16, content: &impl Serialize) -> Self {
-        // Types of `wire` only: text, numbers and flags, which cannot fail.
+        // Texts, numbers and flags only, which cannot fail.
         let body = serde_json::to_vec(content).unwrap_or_default();
         Self {
             status,

@@ -4,7 +4,7 @@
 
 use crate::remote_path::RemotePath;
 use crate::server::reply::ApiError;
-use crate::wire::{ErrorCode, field, route as routes};
+use crate::wire::{Day, ErrorCode, field, route as routes};
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
 /// What a request asks for.
@@ -20,15 +20,34 @@ pub enum Route {
     Health,
     /// Does the store answer too?
     Ready,
+    /// Keep what a client says of its day.
+    Report,
+    /// How are the clients?
+    Clients,
+    /// What did the clients say of this day, or of yesterday?
+    Reports(Option<Day>),
 }
 
 impl Route {
     /// The method this route is asked by; `HEAD` instead of `GET` if only the head is wanted.
     pub fn method(&self, head_only: bool) -> &'static str {
         match self {
-            Self::Upload => "POST",
+            Self::Upload | Self::Report => "POST",
             _ if head_only => "HEAD",
             _ => "GET",
+        }
+    }
+
+    /// What is asked for, in the word that [`word`] has for its targets.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Upload => "upload",
+            Self::Exists(_) => "exists",
+            Self::Download(_) => "download",
+            Self::Report => "report",
+            Self::Clients => "clients",
+            Self::Reports(_) => "reports",
+            Self::Health | Self::Ready => "other",
         }
     }
 
@@ -44,6 +63,10 @@ impl Route {
             Self::Download(path) => asked(routes::DOWNLOAD, path),
             Self::Health => routes::HEALTH.into(),
             Self::Ready => routes::READY.into(),
+            Self::Report => routes::REPORT.into(),
+            Self::Clients => routes::CLIENTS.into(),
+            Self::Reports(None) => routes::REPORTS.into(),
+            Self::Reports(Some(day)) => format!("{}?{}={day}", routes::REPORTS, field::DATE),
         }
     }
 }
@@ -55,13 +78,29 @@ pub enum Access {
     Public,
     /// A client's key is needed.
     Client,
+    /// An administrator's key is needed.
+    Administrator,
 }
 
 /// Who may ask for `target`. An unknown route is public: its answer is 404 for everybody.
 pub fn access(target: &str) -> Access {
     match path_of(target) {
-        routes::UPLOAD | routes::EXISTS | routes::DOWNLOAD => Access::Client,
+        routes::UPLOAD | routes::EXISTS | routes::DOWNLOAD | routes::REPORT => Access::Client,
+        routes::CLIENTS | routes::REPORTS => Access::Administrator,
         _ => Access::Public,
+    }
+}
+
+/// What `target` asks for in one word, for counting. Anything can be asked for; the words are few.
+pub fn word(target: &str) -> &'static str {
+    match path_of(target) {
+        routes::UPLOAD => "upload",
+        routes::EXISTS => "exists",
+        routes::DOWNLOAD => "download",
+        routes::REPORT => "report",
+        routes::CLIENTS => "clients",
+        routes::REPORTS => "reports",
+        _ => "other",
     }
 }
 
@@ -69,8 +108,13 @@ pub fn access(target: &str) -> Access {
 pub fn route(method: &str, target: &str) -> Result<Route, ApiError> {
     let path = path_of(target);
     let expected = match path {
-        routes::UPLOAD => "POST",
-        routes::EXISTS | routes::DOWNLOAD | routes::HEALTH | routes::READY => "GET",
+        routes::UPLOAD | routes::REPORT => "POST",
+        routes::EXISTS
+        | routes::DOWNLOAD
+        | routes::HEALTH
+        | routes::READY
+        | routes::CLIENTS
+        | routes::REPORTS => "GET",
         _ => return Err(ApiError::new(ErrorCode::NotFound, format!("there is no {path:?} here"))),
     };
     if method != expected && !(method == "HEAD" && expected == "GET") {
@@ -82,32 +126,52 @@ pub fn route(method: &str, target: &str) -> Result<Route, ApiError> {
         routes::EXISTS => Route::Exists(path_parameter(target)?),
         routes::DOWNLOAD => Route::Download(path_parameter(target)?),
         routes::HEALTH => Route::Health,
+        routes::REPORT => Route::Report,
+        routes::CLIENTS => Route::Clients,
+        routes::REPORTS => Route::Reports(date_parameter(target)?),
         _ => Route::Ready,
     })
 }
 
 /// What a route that exists may be asked by, as `Allow` says it.
 pub fn allowed_methods(target: &str) -> &'static str {
-    if path_of(target) == routes::UPLOAD { "POST" } else { "GET, HEAD" }
+    match path_of(target) {
+        routes::UPLOAD | routes::REPORT => "POST",
+        _ => "GET, HEAD",
+    }
 }
 
 fn path_of(target: &str) -> &str {
     target.split_once('?').map_or(target, |(path, _)| path)
 }
 
-/// The query's `path`, decoded once, as HTML forms encode it: `+` is a blank, `%2B` a plus.
-fn path_parameter(target: &str) -> Result<RemotePath, ApiError> {
+/// The value of the query's `name`, as it stands there; it may be there once.
+fn parameter<'t>(target: &'t str, name: &str) -> Result<Option<&'t str>, ApiError> {
     let query = target.split_once('?').map_or("", |(_, query)| query);
     let mut values = query.split('&').filter_map(|pair| {
-        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-        (name == field::PATH).then_some(value)
+        let (known, value) = pair.split_once('=').unwrap_or((pair, ""));
+        (known == name).then_some(value)
     });
-    let value = values
-        .next()
-        .ok_or_else(|| ApiError::new(ErrorCode::MissingField, "no query parameter 'path'"))?;
+    let value = values.next();
     if values.next().is_some() {
-        return Err(ApiError::new(ErrorCode::BadRequest, "more than one query parameter 'path'"));
+        let message = format!("more than one query parameter '{name}'");
+        return Err(ApiError::new(ErrorCode::BadRequest, message));
     }
+    Ok(value)
+}
+
+/// The query's `date`, which has nothing to decode.
+fn date_parameter(target: &str) -> Result<Option<Day>, ApiError> {
+    let day = parameter(target, field::DATE)?.map(str::parse).transpose();
+    day.map_err(|error| {
+        ApiError::new(ErrorCode::BadRequest, format!("the query parameter 'date' is {error}"))
+    })
+}
+
+/// The query's `path`, decoded once, as HTML forms encode it: `+` is a blank, `%2B` a plus.
+fn path_parameter(target: &str) -> Result<RemotePath, ApiError> {
+    let value = parameter(target, field::PATH)?
+        .ok_or_else(|| ApiError::new(ErrorCode::MissingField, "no query parameter 'path'"))?;
     let spaced = value.replace('+', " ");
     let decoded: Vec<u8> = percent_decode_str(&spaced).collect();
     Ok(RemotePath::parse_bytes(&decoded)?)
@@ -121,6 +185,7 @@ mod tests {
         let shown = route(method, target).map(|route| match route {
             Route::Exists(path) => format!("exists {path}"),
             Route::Download(path) => format!("download {path}"),
+            Route::Reports(Some(day)) => format!("reports {day}"),
             other => format!("{other:?}").to_lowercase(),
         });
         match (shown, expected) {
@@ -140,6 +205,10 @@ mod tests {
         check("HEAD", "/download?path=a", Ok("download a"));
         check("GET", "/health", Ok("health"));
         check("GET", "/ready?", Ok("ready"));
+        check("POST", "/report", Ok("report"));
+        check("GET", "/clients", Ok("clients"));
+        check("HEAD", "/reports", Ok("reports(none)"));
+        check("GET", "/reports?x&date=2026-11-28", Ok("reports 2026-11-28"));
     }
 
     #[test]
@@ -190,9 +259,45 @@ mod tests {
     }
 
     #[test]
+    fn a_day_is_one_of_the_calendar_or_left_out() {
+        let wrong = "the query parameter 'date' is not a day: one of the calendar is expected, from \
+                     1970 on, written as 2026-11-28";
+        for query in ["date=", "date", "date=2026-11-31", "date=2026%2D11-28", "date=today"] {
+            check("GET", &format!("/reports?{query}"), Err((ErrorCode::BadRequest, wrong)));
+        }
+        let double = "more than one query parameter 'date'";
+        let twice = "/reports?date=2026-11-28&date=2026-11-28";
+        check("GET", twice, Err((ErrorCode::BadRequest, double)));
+    }
+
+    #[test]
+    fn every_target_is_counted_under_one_of_a_few_words() {
+        for (target, expected) in [
+            ("/upload", "upload"),
+            ("/exists?path=a", "exists"),
+            ("/download", "download"),
+            ("/report?x", "report"),
+            ("/reports?date=x", "reports"),
+            ("/clients", "clients"),
+            ("/health", "other"),
+            ("/reporting", "other"),
+        ] {
+            assert_eq!(word(target), expected, "{target}");
+            for method in ["GET", "POST"] {
+                if let Ok(route) = route(method, target) {
+                    assert_eq!(route.word(), expected, "{target}");
+                }
+            }
+        }
+    }
+
+    #[test]
     fn only_health_and_ready_need_no_key() {
-        for target in ["/upload", "/exists", "/download?path=..", "/exists?path=a"] {
+        for target in ["/upload", "/exists", "/download?path=..", "/exists?path=a", "/report"] {
             assert_eq!(access(target), Access::Client, "{target}");
+        }
+        for target in ["/clients", "/clients?x", "/reports", "/reports?date=2026-11-28"] {
+            assert_eq!(access(target), Access::Administrator, "{target}");
         }
         for target in ["/health", "/ready", "/", "/uploads"] {
             assert_eq!(access(target), Access::Public, "{target}");

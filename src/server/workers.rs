@@ -18,10 +18,9 @@ use crate::server::admitted::Admitted;
 use crate::server::handlers::{Handled, Handlers};
 use crate::server::lanes::head::{self, field};
 use crate::server::lanes::{Folder, Lanes, Seal};
-use crate::server::reply::{ApiError, Reply};
+use crate::server::reply::Reply;
 use crate::server::rota::Rota;
 use crate::threads::{Interruptible, Stop, Supervisor, panic_message};
-use crate::wire::ErrorCode;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use std::io::{self, Read};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -155,9 +154,7 @@ impl Pool {
         let handled = catch_unwind(AssertUnwindSafe(|| self.handlers.handle(admitted, &mut body)));
         handled.unwrap_or_else(|panic| {
             log::error!("{:?} panicked: {}", admitted.route, panic_message(panic.as_ref()));
-            let error =
-                ApiError::new(ErrorCode::Internal, "a defect in the server; its log says more");
-            Handled { reply: Reply::error(&error), note: error.note() }
+            self.handlers.broken(admitted)
         })
     }
 }
@@ -252,9 +249,10 @@ mod tests {
     use crate::clock;
     use crate::limits::SHUTDOWN_MAX;
     use crate::remote_path::{RemotePath, RemotePrefix};
-    use crate::server::admitted::Identity;
+    use crate::server::admitted::{Caller, Identity};
     use crate::server::key::{ClientFolder, ClientName, ObjectKey};
     use crate::server::lanes::{Lane, Loan, Need};
+    use crate::server::reporting::Reporting;
     use crate::server::route::Route;
     use crate::server::store::{
         ByteRange, CannotSweep, LargeObject, Metadata, ObjectInfo, ObjectStore, OpenObject,
@@ -329,7 +327,11 @@ mod tests {
     impl Scene {
         fn new() -> Self {
             let (mut supervisor, stop) = (Supervisor::new().unwrap(), StopSource::default());
-            let handlers = Handlers::new(RemotePrefix::parse("").unwrap(), Arc::new(Panicking));
+            let handlers = Handlers::new(
+                RemotePrefix::parse("").unwrap(),
+                Arc::new(Panicking),
+                Reporting::default(),
+            );
             let workers = Workers::start(handlers, LANES, &mut supervisor, &stop.stop()).unwrap();
             Self { workers, supervisor, stop }
         }
@@ -339,7 +341,7 @@ mod tests {
             let request = Admitted {
                 route,
                 head_only: false,
-                client: Some(Identity {
+                caller: Caller::Client(Identity {
                     name: ClientName::parse("web").unwrap(),
                     max_file_size: 1,
                 }),

@@ -67,7 +67,7 @@ error_codes! {
     MethodNotAllowed = "method_not_allowed", 405, Request;
     /// The body has no declared length.
     LengthRequired = "length_required", 411, Request;
-    /// Larger than this client's `max_file_size_mb`.
+    /// Larger than this client's `max_file_size_mb`, or than a report may be.
     FileTooLarge = "file_too_large", 413, Request;
     /// The upload is no `multipart/form-data`.
     UnsupportedMediaType = "unsupported_media_type", 415, Request;

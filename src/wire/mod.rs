@@ -112,6 +112,9 @@ pub struct Status {
     pub status: String,
     /// The server's version.
     pub version: String,
+    /// Only of `/ready`, and only if uploads are taken and not written down in the server's database.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub activity: Option<String>,
 }
 
 /// Answer to every request that failed.

@@ -4,6 +4,9 @@
 //! of an earlier one. Whoever has a client's key can post anything: what is read into these types is
 //! bounded and can be shown as it is. What a newer client says beyond them is passed over, and what
 //! an older one leaves out is empty. Moments are seconds since 1970, sizes are bytes.
+//!
+//! A server that keeps no reports answers `not_found`, one whose database cannot be written
+//! `unavailable`: the report is to be sent again later. Neither says anything about uploads.
 
 use crate::limits::report::{
     NUMBER_MAX, PATH_BYTES_MAX, REASON_BYTES_MAX, REASONS_MAX, REMARKS_MAX, VERSION_BYTES_MAX,

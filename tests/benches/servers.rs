@@ -5,8 +5,9 @@ use crate::nowhere::Nowhere;
 use crate::server::ServerKind;
 use s3up::digest::Digest;
 use s3up::remote_path::RemotePrefix;
-use s3up::server::admitted::{Admitted, Identity};
-use s3up::server::auth::Keyring;
+use s3up::server::activity::Activity;
+use s3up::server::admitted::{Admitted, Caller, Identity};
+use s3up::server::auth::{KeyHolder, Keyring};
 use s3up::server::clients::Clients;
 use s3up::server::config::{Client, Limits, Tls};
 use s3up::server::gate::certificate::Certificates;
@@ -16,6 +17,7 @@ use s3up::server::handlers::Handlers;
 use s3up::server::key::ClientName;
 use s3up::server::multipart::Boundary;
 use s3up::server::reply::Reply;
+use s3up::server::reporting::Reporting;
 use s3up::server::route::route;
 use s3up::server::workers::Workers;
 use s3up::threads::{StopSource, Supervisor};
@@ -48,7 +50,7 @@ pub(crate) fn serve(kind: ServerKind, folder: &Path) {
     let mut supervisor = Supervisor::new().unwrap();
     let stop = StopSource::default();
     let prefix = RemotePrefix::parse(PATH_PREFIX).unwrap();
-    let handlers = Handlers::new(prefix, Arc::new(Nowhere));
+    let handlers = Handlers::new(prefix, Arc::new(Nowhere), Reporting::default());
     let tls = (kind == ServerKind::GateTls)
         .then(|| Tls { cert_file: folder.join(CERTIFICATE), key_file: folder.join(PRIVATE_KEY) });
     // Kept to the end.
@@ -86,11 +88,12 @@ fn serve_gate(
     let workers = Workers::start(handlers, LANES, supervisor, &stop.stop()).unwrap();
     let default = Limits::default();
     let gate = Gate::new(Parts {
-        clients: Arc::new(Clients::new(clients())),
+        clients: Arc::new(Clients::new(clients(), vec![])),
         certificates: tls.map(|tls| Arc::new(Certificates::load(&tls).unwrap())),
         trusted_proxies: vec![],
         // All connections come from one address here.
         limits: Limits { connections_per_peer: default.connections, ..default },
+        activity: Activity::default(),
         lanes: workers.lanes(),
         stop: stop.stop(),
     });
@@ -103,7 +106,7 @@ fn serve_gate(
 fn serve_bare(handlers: Handlers, supervisor: &mut Supervisor) -> u16 {
     let http = Arc::new(tiny_http::Server::http("127.0.0.1:0").unwrap());
     let port = http.server_addr().to_ip().unwrap().port();
-    let shared = Arc::new((handlers, Keyring::new(clients())));
+    let shared = Arc::new((handlers, Keyring::new(clients(), vec![])));
     for number in 0..BARE_WORKERS {
         let (http, shared) = (Arc::clone(&http), Arc::clone(&shared));
         let work = move || {
@@ -123,11 +126,13 @@ fn answer(mut request: Request, handlers: &Handlers, keyring: &Keyring) {
         let mut headers = request.headers().iter();
         headers.find(|header| header.field.equiv(name)).map(|header| header.value.as_str())
     };
-    let client = keyring.authenticate(header("Authorization")).unwrap();
+    let Ok(KeyHolder::Client(client)) = keyring.authenticate(header("Authorization")) else {
+        unreachable!("the key is a client's");
+    };
     let admitted = Admitted {
         route: route(request.method().as_str(), request.url()).unwrap(),
         head_only: false,
-        client: Some(Identity::from(&*client)),
+        caller: Caller::Client(Identity::from(&*client)),
         peer: request.remote_addr().map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |peer| peer.ip()),
         length: request.body_length().map(|length| length as u64),
         boundary: header("Content-Type").map(|value| Boundary::from_content_type(value).unwrap()),

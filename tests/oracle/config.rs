@@ -51,7 +51,9 @@ fn secrets(text: &str) -> Vec<String> {
         root.get("s3").and_then(|s3| s3.get("secret_access_key")),
         root.get("s3").and_then(|s3| s3.get("session_token")),
     ];
-    let of_clients = clients.iter().map(|client| client.get("api_key"));
+    let administrators = root.get("admin_keys").and_then(Value::as_sequence).cloned();
+    let administrators = administrators.unwrap_or_default();
+    let of_clients = clients.iter().chain(&administrators).map(|keyed| keyed.get("api_key"));
     let texts = values.into_iter().chain(of_clients).flatten().filter_map(Value::as_str);
     let hidden = |key: &&str| key.starts_with("sk_live_") && text.matches(*key).count() == 1;
     texts.filter(hidden).map(str::to_owned).collect()
@@ -92,4 +94,11 @@ fn server(config: &server::Config) {
             assert!(client.keys.iter().all(|key| !other.keys.contains(key)), "{shown}");
         }
     }
+    for administrator in &config.administrators {
+        let is_clients = |key| config.clients.iter().any(|client| client.keys.contains(key));
+        assert!(!administrator.keys.is_empty(), "{shown}");
+        assert!(!administrator.keys.iter().any(is_clients), "{shown}");
+    }
+    assert!(config.database.as_ref().is_none_or(|path| path.is_absolute()), "{shown}");
+    assert!(config.reports.late_after < config.reports.silent_after, "{shown}");
 }

@@ -104,6 +104,7 @@ fn canonical(head: &Head) -> Vec<u8> {
         ("Content-Type", head.content_type.clone()),
         ("Range", head.range.clone()),
         ("X-Forwarded-For", head.forwarded_for.clone()),
+        ("User-Agent", head.user_agent.clone()),
     ] {
         if let Some(value) = value {
             text += &format!("{name}: {value}\r\n");

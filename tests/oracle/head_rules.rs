@@ -62,6 +62,10 @@ fn head(bytes: &[u8]) -> Option<Head> {
         range: only(&fields, "range")?.map(str::to_owned),
         forwarded_for: (!forwarded_for.is_empty())
             .then(|| forwarded_for.join(", ").trim_end().to_owned()),
+        user_agent: all(&fields, "user-agent")
+            .first()
+            .filter(|value| value.is_ascii())
+            .map(|value| (*value).to_owned()),
     })
 }
 

@@ -8,6 +8,7 @@ use super::shown;
 use s3up::remote_path::{PathError, RemotePath, RemotePrefix};
 use s3up::server::key::{ClientName, ObjectKey};
 use s3up::server::route::{Access, Route, access, route};
+use s3up::wire::Day;
 use std::path::{Component, Path};
 
 pub(super) fn judge(bytes: &[u8]) {
@@ -102,7 +103,7 @@ fn target(text: &str) {
             // Nobody without a key gets to a file.
             let needs_key =
                 meant.is_some_and(|route| !matches!(route, Route::Health | Route::Ready));
-            assert!(access == Access::Client || !needs_key, "{method} {target:?} is for everybody");
+            assert!(access != Access::Public || !needs_key, "{method} {target:?} is for everybody");
             if let Err(error) = found {
                 assert!(!error.message.contains(char::is_control), "{:?}", error.message);
             }
@@ -121,6 +122,19 @@ fn meant(method: &str, target: &str) -> Option<Route> {
         "/ready" if reads => Some(Route::Ready),
         "/exists" if reads => named(query).map(Route::Exists),
         "/download" if reads => named(query).map(Route::Download),
+        "/report" if method == "POST" => Some(Route::Report),
+        "/clients" if reads => Some(Route::Clients),
+        "/reports" if reads => dated(query).map(Route::Reports),
+        _ => None,
+    }
+}
+
+/// The one day that a query names, if it names any.
+fn dated(query: &str) -> Option<Option<Day>> {
+    let is_dated = |pair: &&str| *pair == "date" || pair.starts_with("date=");
+    match query.split('&').filter(is_dated).collect::<Vec<_>>()[..] {
+        [] => Some(None),
+        [pair] => pair.strip_prefix("date=")?.parse().ok().map(Some),
         _ => None,
     }
 }

@@ -1,26 +1,79 @@
-//! Judges the small texts that others send or write: ranges, times, digests, boundaries, names.
+//! Judges the texts that others send or write: ranges, times, digests, boundaries, names, days, and
+//! what a client reports.
 //!
 //! The first byte of an input says which; the rest is the text.
 
 use super::parameters;
 use s3up::digest::Digest;
+use s3up::limits::report::{BODY_BYTES_MAX, NUMBER_MAX};
 use s3up::secret::Secret;
 use s3up::server::key::ClientName;
 use s3up::server::multipart::Boundary;
 use s3up::server::range::{Wanted, wanted};
 use s3up::server::store::ByteRange;
-use s3up::wire::Mtime;
+use s3up::wire::report::Report;
+use s3up::wire::{Day, Mtime};
 
 pub(super) fn judge(bytes: &[u8]) {
     let Some((kind, text)) = bytes.split_first() else { return };
     let Ok(text) = std::str::from_utf8(text) else { return };
-    match kind % 6 {
-        0 => range(text),
-        1 => mtime(text),
-        2 => boundary(text),
-        3 => digest(text),
-        4 => client_name(text),
+    match (kind, kind % 6) {
+        (255, _) => report(text),
+        (254, _) => day(text),
+        (_, 0) => range(text),
+        (_, 1) => mtime(text),
+        (_, 2) => boundary(text),
+        (_, 3) => digest(text),
+        (_, 4) => client_name(text),
         _ => api_key(text),
+    }
+}
+
+/// Whatever was sent: what is read of it fits, shows, and can be sent again.
+fn report(text: &str) {
+    let Ok(report) = serde_json::from_str::<Report>(text) else { return };
+    let json = serde_json::to_string(&report).unwrap();
+    assert!(json.len() <= BODY_BYTES_MAX, "{} bytes from {text:?}", json.len());
+    let failures = report.watch_failures.iter();
+    let texts = failures
+        .flat_map(|failure| [&*failure.path, &*failure.reason])
+        .chain(report.parked.reasons.iter().map(|parked| &*parked.reason))
+        .chain([&*report.version]);
+    for shown in texts {
+        assert!(!shown.contains(char::is_control), "{shown:?} from {text:?}");
+    }
+    assert_eq!(serde_json::from_str::<Report>(&json).unwrap(), report, "{text:?}");
+    assert!(report.sent_at <= NUMBER_MAX && report.bytes <= NUMBER_MAX, "{text:?}");
+    day(&report.date.to_string());
+}
+
+fn day(text: &str) {
+    let parts: Vec<&str> = text.split('-').collect();
+    let number = |part: &str, digits: usize| {
+        let plain = part.len() == digits && part.chars().all(|c| c.is_ascii_digit());
+        part.parse::<u32>().ok().filter(|_| plain)
+    };
+    let whole = match parts[..] {
+        [year, month, day] => number(year, 4).zip(number(month, 2)).zip(number(day, 2)),
+        _ => None,
+    };
+    let meant = whole.is_some_and(|((year, month), day)| {
+        let leap =
+            year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
+        let days = match month {
+            1 | 3 | 5 | 7 | 8 | 10 | 12 => 31,
+            4 | 6 | 9 | 11 => 30,
+            2 if leap => 29,
+            2 => 28,
+            _ => 0,
+        };
+        year >= 1970 && (1..=days).contains(&day)
+    });
+    let parsed = text.parse::<Day>();
+    assert_eq!(parsed.is_ok(), meant, "{text:?}");
+    if let Ok(parsed) = parsed {
+        assert_eq!(parsed.to_string(), text);
+        assert_eq!(Day::of(parsed.start()), parsed);
     }
 }
 

@@ -14,6 +14,8 @@ use tempfile::TempDir;
 pub(crate) const WEB_KEY: &str = "sk_test_0123456789abcdef0123456789abcdef-web";
 /// Key of the client `web-eu`.
 pub(crate) const EU_KEY: &str = "sk_test_0123456789abcdef0123456789abcdef-eu";
+/// Key of an administrator.
+pub(crate) const ADMIN_KEY: &str = "sk_test_0123456789abcdef0123456789abcdef-admin";
 /// What the log says of an upload that was stored.
 pub(crate) const STORED: &str = "\"/upload\" 200";
 
@@ -34,6 +36,8 @@ pub(crate) struct Server {
     pub(crate) trusted_proxies: Vec<&'static str>,
     /// The section `limits`, as it stands in the file: empty for the defaults.
     pub(crate) limits: String,
+    /// Other sections, as they stand in the file.
+    pub(crate) sections: String,
     /// Name and key of each client.
     pub(crate) clients: Vec<(&'static str, &'static str)>,
     pub(crate) max_file_size_mb: u64,
@@ -60,7 +64,7 @@ impl Server {
     /// A server with an empty store, not yet started.
     pub(crate) fn new(kind: Kind) -> Self {
         let folder = TempDir::new().unwrap();
-        Self {
+        let mut server = Self {
             bucket: Bucket::new(kind, folder.path()),
             folder,
             port: 0,
@@ -70,12 +74,15 @@ impl Server {
             descriptors: None,
             trusted_proxies: vec![],
             limits: String::new(),
+            sections: String::new(),
             clients: vec![("web", WEB_KEY), ("web-eu", EU_KEY)],
             max_file_size_mb: 100,
             allow_download: true,
             environment: bucket::environment().to_vec(),
             slot: Slot::default(),
-        }
+        };
+        server.remembers();
+        server
     }
 
     /// A server that runs.
@@ -83,6 +90,19 @@ impl Server {
         let mut server = Self::new(kind);
         server.start();
         server
+    }
+
+    /// Where it remembers what its clients do, if it does.
+    pub(crate) fn database(&self) -> PathBuf {
+        self.folder.path().join("memory/activity.db")
+    }
+
+    /// Gives it a database and an administrator, as it has them from the beginning.
+    pub(crate) fn remembers(&mut self) {
+        let path = self.database();
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        self.sections =
+            format!("database:\n  path: {path:?}\nadmin_keys:\n  - api_key: \"{ADMIN_KEY}\"\n");
     }
 
     /// Starts it, and waits until it listens. Returns its port.
@@ -128,13 +148,14 @@ impl Server {
         };
         format!(
             "server:\n  host: \"{}\"\n  port: {}\n  tls: {}\n  workers: {}\n  trusted_proxies: {:?}\n\
-             {}\n{}clients:\n{}",
+             {}\n{}\n{}clients:\n{}",
             self.host,
             self.port,
             self.tls,
             self.workers,
             self.trusted_proxies,
             self.limits,
+            self.sections,
             self.bucket.yaml(),
             self.clients.iter().map(client).collect::<String>()
         )

@@ -7,18 +7,18 @@
 //! new database says of itself that it is one. So no crash in between can make a lost database look
 //! like a first run, which would leave out what `scan.upload_existing: false` leaves out.
 
-use super::lock::Lock;
-use super::{beside, schema, state};
-use crate::limits::DATABASE_CHECKED_BYTES_MAX;
+use super::{schema, state};
+use crate::sqlite::aside::{beside, open_sound, set_aside, sync_folder};
+use crate::sqlite::lock::Lock;
 use crate::sqlite::{self, DatabaseError};
 use rusqlite::Connection;
 use std::fs::{self, File};
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
-use time::OffsetDateTime;
 
-/// What every SQLite database begins with.
-const HEAD: &[u8] = b"SQLite format 3\0";
+/// What to do about a file that is no database and was there before any client.
+const NOT_OURS: &str = "move it aside, and a new one is made as on a first run (see \
+                        scan.upload_existing), or name another file (key database.path)";
 
 /// Says beside a database that it is damaged.
 pub(super) struct Mark {
@@ -64,7 +64,7 @@ pub(super) fn open_or_begin_anew(
     let damage = if mark.is_set().map_err(failed)? {
         "it was found damaged while it was in use".to_owned()
     } else {
-        match open_sound(path, lock) {
+        match open_sound(path, lock, schema::MIGRATIONS, NOT_OURS) {
             Ok(connection) => return Ok(connection),
             Err(error) if error.is_corrupt() => error.cause,
             Err(error) => return Err(error),
@@ -86,80 +86,12 @@ pub(super) fn open_or_begin_anew(
     Ok(connection)
 }
 
-fn open_sound(path: &Path, lock: &Lock) -> Result<Connection, DatabaseError> {
-    let length = match File::open(path) {
-        Ok(file) => look_at_head(path, file, lock)?,
-        // Absent: a first run. Unreadable: SQLite says it, with a hint.
-        Err(_) => 0,
-    };
-    let connection = sqlite::open(path, schema::MIGRATIONS)?;
-    // Opening it has read its head, compared its length and parsed its schema.
-    if length <= DATABASE_CHECKED_BYTES_MAX {
-        sqlite::check(&connection, path)?;
-    }
-    Ok(connection)
-}
-
-/// Looks at a file before SQLite does, which would remove the log beside one that is no database.
-/// Returns its length.
-fn look_at_head(path: &Path, file: File, lock: &Lock) -> Result<u64, DatabaseError> {
-    let failed = |error: io::Error| DatabaseError::told("read", path, error, "");
-    let length = file.metadata().map_err(failed)?.len();
-    let mut head = Vec::new();
-    file.take(HEAD.len() as u64).read_to_end(&mut head).map_err(failed)?;
-    let cause = format!("it has {length} bytes and is no database");
-    match (head == HEAD, lock.had_database) {
-        (true, _) => Ok(length),
-        // An empty one, too: it is what a file system may leave of a database after a power cut.
-        (false, true) => Err(DatabaseError::corrupt(path, cause)),
-        // To SQLite it is a new database.
-        (false, false) if length == 0 => Ok(length),
-        // Perhaps a wrong name was configured: nothing of ours was ever there.
-        (false, false) => Err(DatabaseError::told(
-            "use",
-            path,
-            cause,
-            "move it aside, and a new one is made as on a first run (see scan.upload_existing), or \
-             name another file (key database.path)",
-        )),
-    }
-}
-
-/// Renames the database and SQLite's files beside it; returns the database's new name.
-fn set_aside(path: &Path, now_ns: i64) -> io::Result<PathBuf> {
-    let aside = (0..)
-        .map(|number| beside(path, &suffix(now_ns, number)))
-        .find(|aside| !aside.exists())
-        .unwrap_or_default();
-    for part in ["-wal", "-shm", ""] {
-        match fs::rename(beside(path, part), beside(&aside, part)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-    }
-    sync_folder(path)?;
-    Ok(aside)
-}
-
-/// `.corrupt-20261128T134501Z`, and `-1` and so on behind it if there is such a file.
-fn suffix(now_ns: i64, number: u32) -> String {
-    let seconds = now_ns.div_euclid(1_000_000_000);
-    let at = OffsetDateTime::from_unix_timestamp(seconds).unwrap_or(OffsetDateTime::UNIX_EPOCH);
-    let (hour, minute, second) = at.to_hms();
-    let (year, month, day) = (at.year(), u8::from(at.month()), at.day());
-    let again = if number == 0 { String::new() } else { format!("-{number}") };
-    format!(".corrupt-{year:04}{month:02}{day:02}T{hour:02}{minute:02}{second:02}Z{again}")
-}
-
-fn sync_folder(path: &Path) -> io::Result<()> {
-    File::open(path.parent().unwrap_or(Path::new("/")))?.sync_all()
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::Database;
     use super::super::tests::{DAY_1, record};
-    use super::super::{Database, lock};
     use super::*;
+    use crate::sqlite::lock;
     use std::os::unix::fs::FileExt as _;
     use tempfile::TempDir;
 

@@ -7,7 +7,6 @@
 
 mod damage;
 pub mod facts;
-mod lock;
 mod pages;
 mod schema;
 mod state;
@@ -16,11 +15,11 @@ use crate::client::baseline::Moment;
 use crate::client::fingerprint::Fingerprint;
 use crate::client::plan::{self, Record, UNFINISHED_SIZE};
 use crate::digest::Digest;
+use crate::sqlite::lock::{self, Lock};
 use crate::sqlite::{self, DatabaseError};
 use crate::threads::Stop;
 use crossbeam_channel::{Receiver, Sender, bounded, select};
 use damage::Mark;
-use lock::Lock;
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
@@ -384,14 +383,6 @@ impl Claim {
         );
     }
 }
-
-/// The name of the database with something behind it.
-fn beside(database: &Path, suffix: &str) -> PathBuf {
-    let mut name = database.as_os_str().to_owned();
-    name.push(suffix);
-    PathBuf::from(name)
-}
-
 fn write_record(
     connection: &Connection,
     local_path: &Path,

@@ -10,6 +10,7 @@ use crate::checklist::{Checklist, Form};
 use crate::clock;
 use crate::digest::Digest;
 use crate::remote_path::RemotePrefix;
+use crate::server::activity::Reading;
 use crate::server::config::{Config, StoreConfig, Tls};
 use crate::server::gate::certificate::Certificates;
 use crate::server::key::ProbeKey;
@@ -35,6 +36,7 @@ pub fn run(file: &Path, config: &Config, out: &mut dyn Write) -> io::Result<bool
     let clients = if count == 1 { "client" } else { "clients" };
     report.ok("configuration", format!("{}, {count} {clients}", file.display()))?;
     certificate(config.server.tls.as_ref(), &mut report)?;
+    database(config.database.as_deref(), &mut report)?;
     store(config, &mut report)?;
     let all_well = report.finish()?;
     if let StoreConfig::S3(s3) = &config.store {
@@ -55,6 +57,26 @@ fn certificate(files: Option<&Tls>, report: &mut Checklist<'_>) -> io::Result<()
             None => report.ok(NAME, files.cert_file.display()),
             Some(concern) => report.warning(NAME, concern),
         },
+    }
+}
+
+/// Neither makes the database nor changes it: a server may be writing to it.
+fn database(path: Option<&Path>, report: &mut Checklist<'_>) -> io::Result<()> {
+    const NAME: &str = "database";
+    let Some(path) = path else {
+        let note = "none: what the clients do is not remembered (key database.path)";
+        return report.note(NAME, note);
+    };
+    let folder = path.parent().unwrap_or(Path::new("/"));
+    if let Err(error) = tempfile::tempfile_in(folder) {
+        let hint =
+            "its folder must exist on a disk that this user may write to (key database.path)";
+        return report.failed(NAME, format!("{}: {error}; hint: {hint}", path.display()));
+    }
+    match path.exists().then(|| Reading::open(path)).transpose() {
+        Ok(Some(_)) => report.ok(NAME, path.display()),
+        Ok(None) => report.ok(NAME, format!("{}: the server makes it", path.display())),
+        Err(error) => report.failed(NAME, error),
     }
 }
 

@@ -1,22 +1,22 @@
-//! `server.yaml`: where to listen, where to store, and who may.
+//! `server.yaml`: where to listen, where to store, who may, and what is remembered.
 //!
 //! Pure: text in, a checked [`Config`] or every problem at once out.
 
+mod activity;
 mod limits;
+mod people;
 mod proxies;
 mod store;
 #[cfg(test)]
 mod tests;
 
+pub use activity::Reports;
 pub use limits::Limits;
+pub use people::{Administrator, Client};
 pub use store::{S3, StoreConfig};
 
 use crate::config::{self, ConfigError, Environment, Section};
-use crate::digest::Digest;
-use crate::limits::OBJECT_BYTES_MAX;
 use crate::remote_path::RemotePrefix;
-use crate::secret::Secret;
-use crate::server::key::ClientName;
 use ipnet::IpNet;
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -32,6 +32,12 @@ pub struct Config {
     pub path_prefix: RemotePrefix,
     /// Who may use the server; no two share a name or a key.
     pub clients: Vec<Client>,
+    /// Who may see how the clients are; no key is a client's, too.
+    pub administrators: Vec<Administrator>,
+    /// Where it is remembered what the clients did; without one nothing is.
+    pub database: Option<PathBuf>,
+    /// When a client is late, and for how long what is known of it is kept.
+    pub reports: Reports,
     /// What the gate bears.
     pub limits: Limits,
 }
@@ -68,22 +74,6 @@ pub struct Tls {
     pub key_file: PathBuf,
 }
 
-/// One client and its limits.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Client {
-    /// Its name: its folder in the bucket.
-    pub name: ClientName,
-    /// SHA-256 of each of its keys; more than one while a key is being replaced.
-    pub keys: Vec<Digest>,
-    /// Whether one of its keys is shorter than advised.
-    pub weak_key: bool,
-    /// Largest file it may store, in bytes.
-    pub max_file_size: u64,
-    /// Whether it may read its files back. Without that a stolen key gives no backup away; whether a
-    /// file exists is told in any case.
-    pub allow_download: bool,
-}
-
 /// Bytes in a `_mb`: 1 MB is 1,048,576 bytes here.
 const MB: u64 = 1024 * 1024;
 
@@ -92,14 +82,25 @@ pub fn parse(file: &str, text: &str, environment: Environment<'_>) -> Result<Con
     config::parse(file, text, environment, |root| {
         let server = root.section("server", server);
         let store = store::read(root);
-        let clients = root.list("clients", client).filter(|clients| distinct(root, clients));
+        let people = people::read(root);
         let limits = root.section_or_default("limits", limits::read);
+        let database = root.section_or_default("database", activity::database);
+        let reports = root.section_or_default("reports", activity::reports);
         let (store, path_prefix) = store?;
-        let (clients, limits) = (clients?, limits?);
+        let ((clients, administrators), limits) = (people?, limits?);
         if !limits::suffice(root, &limits, &clients) {
             return None;
         }
-        Some(Config { server: server?, store, path_prefix, clients, limits })
+        Some(Config {
+            server: server?,
+            store,
+            path_prefix,
+            clients,
+            administrators,
+            database: database?,
+            reports: reports?,
+            limits,
+        })
     })
 }
 
@@ -135,44 +136,4 @@ fn tls(section: &Section<'_>) -> Option<Option<Tls>> {
         }
     }
     Some(Some(Tls { cert_file: cert_file?, key_file: key_file? }))
-}
-
-fn client(section: &Section<'_>) -> Option<Client> {
-    let name = section.required("name", ClientName::parse);
-    let plain = section.secrets("api_key", Secret::api_key);
-    let hashed = section.secrets("api_key_sha256", str::parse::<Digest>);
-    let size = section.integer("max_file_size_mb", Some(100), 1..=OBJECT_BYTES_MAX / MB);
-    let allow_download = section.flag("allow_download", true);
-    let (plain, hashed) = (plain?, hashed?);
-    if plain.is_empty() && hashed.is_empty() {
-        section.problem("api_key", "is missing; `s3up-server keygen` makes one");
-        return None;
-    }
-    let short = |key: &Secret| key.expose().len() < crate::limits::API_KEY_BYTES_ADVISED;
-    Some(Client {
-        name: name?,
-        weak_key: plain.iter().any(short),
-        keys: plain.iter().map(|key| Digest::of(key.expose().as_bytes())).chain(hashed).collect(),
-        max_file_size: size? * MB,
-        allow_download: allow_download?,
-    })
-}
-
-/// Two clients with one name would share a folder; with one key, the first would get all files.
-fn distinct(root: &Section<'_>, clients: &[Client]) -> bool {
-    let mut distinct = true;
-    for (index, one) in clients.iter().enumerate() {
-        for other in &clients[..index] {
-            if one.name == other.name {
-                root.problem("clients", format!("two clients are named {}", one.name));
-                distinct = false;
-            }
-            if one.keys.iter().any(|key| other.keys.contains(key)) {
-                let message = format!("{} and {} have the same key", other.name, one.name);
-                root.problem("clients", message);
-                distinct = false;
-            }
-        }
-    }
-    distinct
 }

@@ -1,6 +1,8 @@
 //! The specification of `server.yaml`.
 
 use super::*;
+use crate::digest::Digest;
+use crate::secret::Secret;
 use crate::server::store::s3::{Deadlines, Identity, Keys};
 use std::time::Duration;
 
@@ -338,5 +340,76 @@ fn exactly_one_store_and_no_shared_name_or_key() {
          {name: a, api_key: 0123456789abcdef}]\n",
         "server.yaml:3: clients: two clients are named a\n\
          server.yaml:3: clients: a and a have the same key",
+    );
+}
+
+#[test]
+fn what_is_remembered_can_be_said_and_has_defaults() {
+    let default = read(&with("server: {}\n")).unwrap();
+    assert_eq!((default.database, default.reports), (None, Reports::default()));
+    assert!(default.administrators.is_empty());
+    let hours = |hours: u64| Duration::from_secs(hours * 3600);
+    let set = read(&with(
+        "server: {}\ndatabase: {path: /var/lib/s3up-server/activity.db}\nreports: \
+         {late_after_hours: 3, silent_after_hours: 4, retention_days: 31}\n",
+    ))
+    .unwrap();
+    assert_eq!(set.database, Some("/var/lib/s3up-server/activity.db".into()));
+    let expected = Reports { late_after: hours(3), silent_after: hours(4), retention_days: 31 };
+    assert_eq!(set.reports, expected);
+    check(
+        &with(
+            "server: {}\ndatabase:\n  path: activity.db\nreports:\n  late_after_hours: 0\n  \
+             silent_after_hours: 8785\n  retention_days: 30\n  keep: 1\n",
+        ),
+        "server.yaml:5: database.path: \"activity.db\": is not the absolute path of a file\n\
+         server.yaml:7: reports.late_after_hours: \"0\": is not a whole number from 1 to 8784\n\
+         server.yaml:8: reports.silent_after_hours: \"8785\": is not a whole number from 1 to 8784\n\
+         server.yaml:9: reports.retention_days: \"30\": is not a whole number from 31 to 3660\n\
+         server.yaml:10: reports.keep: unknown key; known here: late_after_hours, retention_days, \
+         silent_after_hours",
+    );
+    for path in ["/", "/var/lib/", "''"] {
+        let text = read(&with(&format!("server: {{}}\ndatabase: {{path: {path}}}\n"))).unwrap_err();
+        assert!(text.ends_with("is not the absolute path of a file"), "{text}");
+    }
+    check(
+        &with("server: {}\nreports:\n  silent_after_hours: 26\n"),
+        "server.yaml:5: reports.silent_after_hours: is 26; it must be more than late_after_hours, \
+         which is 26",
+    );
+}
+
+#[test]
+fn an_administrator_has_keys_as_a_client_has_them_and_none_of_a_clients() {
+    let digest = Digest::of(b"0123456789admin1");
+    let administrators = read(&with(&format!(
+        "server: {{}}\nadmin_keys:\n  - api_key: [0123456789admin2, 0123456789admin3]\n  - \
+         api_key_sha256: {digest}\n"
+    )))
+    .unwrap()
+    .administrators;
+    let keys = [b"0123456789admin2", b"0123456789admin3"].map(|key| Digest::of(key));
+    assert_eq!(administrators[0], Administrator { keys: keys.to_vec(), weak_key: true });
+    assert_eq!(administrators[1], Administrator { keys: vec![digest], weak_key: false });
+    check(
+        &with(
+            "server: {}\nadmin_keys:\n  - api_key: [0123456789admin9, 0123456789abcdef]\n  - api_key: [0123456789admin1, \
+             0123456789admin2]\n  - api_key: 0123456789admin2\n",
+        ),
+        "server.yaml:4: admin_keys: entry 1 has the same key as the client a; hint: `s3up-server \
+         keygen` makes another\n\
+         server.yaml:4: admin_keys: entries 2 and 3 have the same key",
+    );
+    check(
+        &with("server: {}\nadmin_keys:\n  - {}\n  - name: x\n    api_key: short\n"),
+        "server.yaml:5: admin_keys[0].api_key: is missing; `s3up-server keygen` makes one\n\
+         server.yaml:7: admin_keys[1].api_key: is not an API key: 16 to 512 visible ASCII characters \
+         without blanks are expected; `s3up-server keygen` makes one\n\
+         server.yaml:6: admin_keys[1].name: unknown key; known here: api_key, api_key_sha256",
+    );
+    check(
+        &with("server: {}\nadmin_keys: []\n"),
+        "server.yaml:4: admin_keys: must be a list with at least one entry, each begun with `- `",
     );
 }

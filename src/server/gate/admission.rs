@@ -5,15 +5,15 @@
 
 use super::head::Head;
 use crate::limits::FORM_OVERHEAD_BYTES_MAX;
-use crate::server::admitted::{Admitted, Identity};
-use crate::server::auth::Keyring;
+use crate::limits::report::BODY_BYTES_MAX;
+use crate::server::admitted::{Admitted, Caller, Identity};
+use crate::server::auth::{KeyHolder, Keyring};
 use crate::server::config::Client;
 use crate::server::multipart::{Boundary, BoundaryError};
 use crate::server::reply::ApiError;
 use crate::server::route::{Access, Route, access, route};
 use crate::wire::ErrorCode;
 use std::net::IpAddr;
-use std::sync::Arc;
 
 /// Why a request stays outside.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,28 +21,49 @@ pub struct Refused {
     /// What its sender is told.
     pub error: ApiError,
     /// Who it is, if the key was good.
-    pub client: Option<String>,
+    pub caller: Caller,
 }
 
 /// Lets a request in, or not. `peer` is where it comes from.
 pub fn admit(head: &Head, keyring: &Keyring, peer: IpAddr) -> Result<Admitted, Refused> {
-    let client = match access(&head.target) {
+    let needed = access(&head.target);
+    let holder = match needed {
         Access::Public => None,
-        Access::Client => {
+        Access::Client | Access::Administrator => {
             let authorization = head.authorization.as_ref().map(|value| value.expose());
-            let client = keyring.authenticate(authorization).map_err(|error| Refused {
+            let holder = keyring.authenticate(authorization).map_err(|error| Refused {
                 error: ApiError::new(ErrorCode::Unauthorized, error.to_string()),
-                client: None,
+                caller: Caller::Nobody,
             })?;
-            Some(client)
+            Some(holder)
         }
     };
-    let refused =
-        |error| Refused { error, client: client.as_ref().map(|client| client.name.to_string()) };
+    let caller = match &holder {
+        None => Caller::Nobody,
+        Some(KeyHolder::Client(client)) => Caller::Client(Identity::from(&**client)),
+        Some(KeyHolder::Administrator) => Caller::Administrator,
+    };
+    let refused = |error| Refused { error, caller: caller.clone() };
+    let client = match (needed, &holder) {
+        (Access::Client, Some(KeyHolder::Administrator)) => {
+            let message = "an administrator's key opens no client's folder; use a client's key";
+            return Err(refused(ApiError::new(ErrorCode::Forbidden, message)));
+        }
+        (Access::Administrator, Some(KeyHolder::Client(_))) => {
+            let message = "this is for administrators (admin_keys), and the key is a client's";
+            return Err(refused(ApiError::new(ErrorCode::Forbidden, message)));
+        }
+        (_, Some(KeyHolder::Client(client))) => Some(client),
+        (_, Some(KeyHolder::Administrator) | None) => None,
+    };
     let route = route(&head.method, &head.target).map_err(refused)?;
-    let boundary = match (&route, &client) {
-        (Route::Upload, Some(client)) => Some(form(head, client).map_err(refused)?),
-        (Route::Upload, None) => return Err(refused(no_key())),
+    let (length, boundary) = match (&route, client) {
+        (Route::Upload, Some(client)) => {
+            let (length, boundary) = form(head, client).map_err(refused)?;
+            (Some(length), Some(boundary))
+        }
+        (Route::Report, Some(_)) => (Some(report_length(head).map_err(refused)?), None),
+        (Route::Upload | Route::Report, None) => return Err(refused(no_key())),
         (Route::Download(_), Some(client)) if !client.allow_download => {
             let message = "this client may not download (allow_download: false)";
             return Err(refused(ApiError::new(ErrorCode::Forbidden, message)));
@@ -51,13 +72,13 @@ pub fn admit(head: &Head, keyring: &Keyring, peer: IpAddr) -> Result<Admitted, R
             let message = "this route takes no body";
             return Err(refused(ApiError::new(ErrorCode::BadRequest, message)));
         }
-        _ => None,
+        // A declared length of 0 says what none says.
+        _ => (None, None),
     };
     Ok(Admitted {
-        // Without a form, a declared length of 0 says what none says.
-        length: head.content_length.filter(|_| boundary.is_some()),
+        length,
         head_only: head.method == "HEAD",
-        client: client.as_deref().map(Identity::from),
+        caller,
         peer,
         boundary,
         range: head.range.clone().filter(|_| matches!(route, Route::Download(_))),
@@ -65,22 +86,36 @@ pub fn admit(head: &Head, keyring: &Keyring, peer: IpAddr) -> Result<Admitted, R
     })
 }
 
-/// What an upload's head says of its body.
-fn form(head: &Head, client: &Arc<Client>) -> Result<Boundary, ApiError> {
-    let length = head.content_length.ok_or_else(|| {
+fn declared_length(head: &Head) -> Result<u64, ApiError> {
+    head.content_length.ok_or_else(|| {
         ApiError::new(ErrorCode::LengthRequired, "the request needs a Content-Length")
-    })?;
+    })
+}
+
+fn report_length(head: &Head) -> Result<u64, ApiError> {
+    let length = declared_length(head)?;
+    if length > BODY_BYTES_MAX as u64 {
+        let message = format!("a report may have at most {BODY_BYTES_MAX} bytes");
+        return Err(ApiError::new(ErrorCode::FileTooLarge, message));
+    }
+    Ok(length)
+}
+
+/// What an upload's head says of its body.
+fn form(head: &Head, client: &Client) -> Result<(u64, Boundary), ApiError> {
+    let length = declared_length(head)?;
     if length > client.max_file_size.saturating_add(FORM_OVERHEAD_BYTES_MAX) {
         return Err(ApiError::file_too_large(client.max_file_size));
     }
     let content_type = head.content_type.as_deref().unwrap_or_default();
-    Boundary::from_content_type(content_type).map_err(|error| {
+    let boundary = Boundary::from_content_type(content_type).map_err(|error| {
         let code = match error {
             BoundaryError::NotFormData => ErrorCode::UnsupportedMediaType,
             _ => ErrorCode::BadRequest,
         };
         ApiError::new(code, error.to_string())
-    })
+    })?;
+    Ok((length, boundary))
 }
 
 fn no_key() -> ApiError {
@@ -92,6 +127,7 @@ fn no_key() -> ApiError {
 mod tests {
     use super::*;
     use crate::digest::Digest;
+    use crate::server::config::Administrator;
     use crate::server::gate::head::{Parsed, parse};
     use crate::server::key::ClientName;
     use std::net::Ipv4Addr;
@@ -113,13 +149,17 @@ mod tests {
         let lines: String = lines.iter().map(|line| format!("{line}\r\n")).collect();
         let head = format!("{request} HTTP/1.1\r\nHost: h\r\n{lines}\r\n");
         let Parsed::Head { head, .. } = parse(head.as_bytes()) else { panic!("{head}") };
-        let keyring = Keyring::new(vec![client("web", true), client("once", false)]);
+        let administrator =
+            Administrator { keys: vec![Digest::of(b"key-of-admin")], weak_key: false };
+        let clients = vec![client("web", true), client("once", false)];
+        let keyring = Keyring::new(clients, vec![administrator]);
         admit(&head, &keyring, PEER)
     }
 
     fn check(request: &str, lines: &[&str], expected: Result<(), (ErrorCode, Option<&str>)>) {
         let seen = admitted(request, lines).map(|_| ());
-        let seen = seen.map_err(|refused| (refused.error.code, refused.client));
+        let seen =
+            seen.map_err(|refused| (refused.error.code, refused.caller.name().map(str::to_owned)));
         let expected = expected.map_err(|(code, client)| (code, client.map(str::to_owned)));
         assert_eq!(seen, expected, "{request} {lines:?}");
     }
@@ -169,7 +209,49 @@ mod tests {
     }
 
     #[test]
-    fn only_uploads_have_a_body() {
+    fn a_clients_key_and_an_administrators_open_different_doors() {
+        let (web, admin) =
+            ("Authorization: Bearer key-of-web", "Authorization: Bearer key-of-admin");
+        for request in ["GET /clients", "GET /reports", "HEAD /reports?date=2026-11-28"] {
+            check(request, &[admin], Ok(()));
+            check(request, &[web], Err((ErrorCode::Forbidden, Some("web"))));
+            check(request, &[], Err((ErrorCode::Unauthorized, None)));
+        }
+        for request in [
+            "POST /upload",
+            "POST /report",
+            "GET /exists?path=a",
+            "GET /download?path=..",
+            "PUT /upload",
+        ] {
+            let refused = Err((ErrorCode::Forbidden, Some("(admin)")));
+            check(request, &[admin, FORM, "Content-Length: 1"], refused);
+        }
+        check(
+            "GET /clients",
+            &[admin, "Content-Length: 1"],
+            Err((ErrorCode::BadRequest, Some("(admin)"))),
+        );
+        check("GET /reports?date=x", &[admin], Err((ErrorCode::BadRequest, Some("(admin)"))));
+        check("POST /clients", &[admin], Err((ErrorCode::MethodNotAllowed, Some("(admin)"))));
+        assert_eq!(admitted("GET /clients", &[admin]).unwrap().caller, Caller::Administrator);
+    }
+
+    #[test]
+    fn a_report_says_how_long_it_is_and_that_is_compared_before_it_is_read() {
+        let (key, web) = ("Authorization: Bearer key-of-web", Some("web"));
+        let length = |length: usize| format!("Content-Length: {length}");
+        check("POST /report", &[key, &length(BODY_BYTES_MAX)], Ok(()));
+        let too_much = length(BODY_BYTES_MAX + 1);
+        check("POST /report", &[key, &too_much], Err((ErrorCode::FileTooLarge, web)));
+        check("POST /report", &[key], Err((ErrorCode::LengthRequired, web)));
+        check("POST /report", &[&length(1)], Err((ErrorCode::Unauthorized, None)));
+        let request = admitted("POST /report", &[key, FORM, &length(7)]).unwrap();
+        assert_eq!((request.length, request.boundary), (Some(7), None));
+    }
+
+    #[test]
+    fn only_uploads_and_reports_have_a_body() {
         let web = "Authorization: Bearer key-of-web";
         for (request, client) in
             [("GET /exists?path=a", Some("web")), ("GET /download?path=a", Some("web"))]
@@ -203,7 +285,7 @@ mod tests {
         let expected = Admitted {
             route: Route::Exists(crate::remote_path::RemotePath::parse("a b").unwrap()),
             head_only: true,
-            client: Some(identity),
+            caller: Caller::Client(identity),
             peer: PEER,
             length: None,
             boundary: None,

@@ -15,9 +15,10 @@ use super::{Gate, forwarded};
 use crate::clock;
 use crate::limits::HEAD_BYTES_MAX;
 use crate::limits::gate::{LINGER, REQUESTS_PER_CONNECTION_MAX};
+use crate::server::admitted::Caller;
 use crate::server::poll::For;
 use crate::server::reply::{ApiError, Reply};
-use crate::server::route::{Route, allowed_methods, route};
+use crate::server::route::{Route, allowed_methods, route, word};
 use crate::wire::ErrorCode;
 use std::io;
 use std::net::{IpAddr, TcpStream};
@@ -188,20 +189,26 @@ impl Connection<'_> {
         }
         let admitted = match admit(head, &gate.clients.current(), peer) {
             Ok(admitted) => admitted,
-            Err(Refused { error, client }) => {
-                let line = Line { client: client.as_deref(), ..line };
+            Err(Refused { error, caller }) => {
+                let line = Line { client: caller.name(), ..line };
                 if error.code == ErrorCode::Unauthorized {
                     return self.refuse_stranger(line, error, keep_alive && bodiless);
+                }
+                if let Caller::Client(client) = &caller {
+                    let (asked, now) = (word(&head.target), clock::unix_seconds());
+                    gate.activity.refused(Some(&client.name), asked, error.code, now);
                 }
                 // Without the length that is missing, a body may follow none the less.
                 let sound = bodiless && error.code != ErrorCode::LengthRequired;
                 return self.refuse(line, &error, keep_alive && sound);
             }
         };
-        let client = admitted.client.as_ref().map(|client| client.name.as_str());
-        let line = Line { client, ..line };
+        if let Some(client) = admitted.client() {
+            gate.activity.seen(&client.name, head.client_version(), clock::unix_seconds());
+        }
+        let line = Line { client: admitted.caller.name(), ..line };
         // Whoever has no key is never busy: it could stay in the house by not taking its answers.
-        if client.is_some() && !self.begin_exchange() {
+        if admitted.caller != Caller::Nobody && !self.begin_exchange() {
             line.write(None, "shown out to make room for others");
             return Next::Cut;
         }
@@ -231,6 +238,12 @@ impl Connection<'_> {
         let verdict = self.gate.throttle().failed(line.peer, clock::monotonic());
         let (Verdict::Answer { delay } | Verdict::TooMany { delay, .. }) = verdict;
         self.keep_waiting(delay);
+        let code = match verdict {
+            Verdict::Answer { .. } => error.code,
+            Verdict::TooMany { .. } => ErrorCode::TooManyRequests,
+        };
+        let asked = line.request.map_or("other", |head| word(&head.target));
+        self.gate.activity.refused(None, asked, code, clock::unix_seconds());
         match verdict {
             Verdict::Answer { .. } => self.refuse(line, &error, keep_alive),
             Verdict::TooMany { retry_after, .. } => {

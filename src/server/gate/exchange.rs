@@ -11,7 +11,7 @@ use super::response;
 use super::stream::{Stream, send};
 use crate::clock;
 use crate::limits::gate::{CHUNK_BYTES, LANE_WAIT, SMALL_BODY_BYTES, WORKER_SILENCE};
-use crate::server::admitted::Admitted;
+use crate::server::admitted::{Admitted, Caller};
 use crate::server::buffers;
 use crate::server::lanes::{Answer, Lane, Loan, Need, Written, head};
 use crate::server::reply::ApiError;
@@ -182,12 +182,14 @@ impl<'e> Exchange<'e> {
             Route::Download(_) if !self.request.head_only => Need::Long,
             // Anybody may ask it, and it is the store that answers: those must not crowd clients out.
             Route::Ready => Need::Long,
+            // The server's database answers those, whose disk may be slow or full.
+            Route::Report | Route::Clients | Route::Reports(_) => Need::Long,
             _ => Need::Short,
         }
     }
 
     fn client(&self) -> Holder {
-        self.request.client.as_ref().map(|client| client.name.clone())
+        self.request.client().map(|client| client.name.clone())
     }
 
     /// Reserves the memory that a body and its file need, before any of it is read.
@@ -200,8 +202,8 @@ impl<'e> Exchange<'e> {
     /// Until when a place is waited for. Whoever has no key may be shown out at any time, and would
     /// wait here all the same.
     fn patience(&self) -> Instant {
-        let wait = self.request.client.as_ref().map_or(Duration::ZERO, |_| LANE_WAIT);
-        clock::monotonic() + wait
+        let nobody = self.request.caller == Caller::Nobody;
+        clock::monotonic() + if nobody { Duration::ZERO } else { LANE_WAIT }
     }
 
     /// Borrows a lane; `memory` goes with it to the worker.
@@ -276,6 +278,7 @@ impl<'e> Exchange<'e> {
     fn refuse(self, trouble: Trouble) -> Ending {
         let error = match trouble {
             Trouble::Body(error @ BodyError::Broken(_)) => {
+                self.note(ErrorCode::IncompleteBody);
                 return Ending { status: None, note: error.to_string(), next: Next::Cut };
             }
             Trouble::Body(_) if self.gate.stop.is_raised() => {
@@ -294,6 +297,7 @@ impl<'e> Exchange<'e> {
                 ApiError::new(code, message)
             }
         };
+        self.note(error.code);
         // Where the body ends is not known any more.
         let keep_alive = self.keep_alive && self.request.length.is_none();
         let refusal = response::refusal(&error, self.request.head_only, keep_alive);
@@ -308,6 +312,16 @@ impl<'e> Exchange<'e> {
                 note: format!("{}; the answer was not taken: {cause}", error.note()),
                 next: Next::Cut,
             },
+        }
+    }
+}
+
+impl Exchange<'_> {
+    /// Remembers what the gate refused. What a worker refuses, the worker remembers.
+    fn note(&self, code: ErrorCode) {
+        if let Some(client) = self.request.client() {
+            let asked = self.request.route.word();
+            self.gate.activity.refused(Some(&client.name), asked, code, clock::unix_seconds());
         }
     }
 }

@@ -23,6 +23,7 @@ mod response;
 mod stream;
 pub mod throttle;
 
+use crate::server::activity::Activity;
 use crate::server::clients::Clients;
 use crate::server::config::Limits;
 use crate::server::lanes::Lanes;
@@ -42,6 +43,7 @@ pub struct Gate {
     certificates: Option<Arc<Certificates>>,
     trusted_proxies: Vec<IpNet>,
     limits: Limits,
+    activity: Activity,
     lanes: Arc<Lanes>,
     /// Memory for bodies and for the files in them, in bytes.
     memory: Arc<Shares>,
@@ -62,6 +64,8 @@ pub struct Parts {
     pub trusted_proxies: Vec<IpNet>,
     /// How much is borne, and for how long.
     pub limits: Limits,
+    /// Who is told who came in, and what was refused.
+    pub activity: Activity,
     /// The way to the workers.
     pub lanes: Arc<Lanes>,
     /// When the program is ending.
@@ -71,12 +75,13 @@ pub struct Parts {
 impl Gate {
     /// A gate without connections.
     pub fn new(parts: Parts) -> Arc<Self> {
-        let Parts { clients, certificates, trusted_proxies, limits, lanes, stop } = parts;
+        let Parts { clients, certificates, trusted_proxies, limits, activity, lanes, stop } = parts;
         Arc::new(Self {
             clients,
             certificates,
             trusted_proxies,
             limits,
+            activity,
             memory: Shares::new(limits.buffer_memory),
             long: Shares::new(lanes.for_long()),
             lanes,

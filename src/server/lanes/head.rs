@@ -5,7 +5,7 @@
 //! takes for the next request, after a worker answered before it had read them all, do not have it,
 //! and are refused whatever they say.
 
-use crate::server::admitted::{Admitted, Identity};
+use crate::server::admitted::{Admitted, Caller, Identity};
 use crate::server::key::ClientName;
 use crate::server::multipart::Boundary;
 use crate::server::route::route;
@@ -21,6 +21,8 @@ pub mod field {
     pub const EXCHANGE: &str = "X-Gate-Exchange";
     /// The client's name.
     pub const CLIENT: &str = "X-Gate-Client";
+    /// `yes` if an administrator asks.
+    pub const ADMINISTRATOR: &str = "X-Gate-Administrator";
     /// The largest file that the client may store, in bytes.
     pub const MAX_FILE_SIZE: &str = "X-Gate-Max-File-Size";
     /// The peer's address.
@@ -72,7 +74,7 @@ pub enum UnsealedError {
 
 /// Writes the head of exchange number `exchange`.
 pub fn write(admitted: &Admitted, exchange: u64, seal: &Seal) -> Vec<u8> {
-    let Admitted { route, head_only, client, peer, length, boundary, range } = admitted;
+    let Admitted { route, head_only, caller, peer, length, boundary, range } = admitted;
     let mut head = String::with_capacity(HEAD_BYTES_USUAL);
     // Writing to a `String` cannot fail.
     let mut line = |line: fmt::Arguments<'_>| {
@@ -83,9 +85,13 @@ pub fn write(admitted: &Admitted, exchange: u64, seal: &Seal) -> Vec<u8> {
     line(format_args!("{}: {}", field::SEAL, seal.0));
     line(format_args!("{}: {exchange}", field::EXCHANGE));
     line(format_args!("{}: {peer}", field::PEER));
-    if let Some(Identity { name, max_file_size }) = client {
-        line(format_args!("{}: {name}", field::CLIENT));
-        line(format_args!("{}: {max_file_size}", field::MAX_FILE_SIZE));
+    match caller {
+        Caller::Nobody => {}
+        Caller::Client(Identity { name, max_file_size }) => {
+            line(format_args!("{}: {name}", field::CLIENT));
+            line(format_args!("{}: {max_file_size}", field::MAX_FILE_SIZE));
+        }
+        Caller::Administrator => line(format_args!("{}: yes", field::ADMINISTRATOR)),
     }
     if let Some(boundary) = boundary {
         line(format_args!("Content-Type: {}", boundary.content_type()));
@@ -111,13 +117,15 @@ pub fn read(
     if !value(field::SEAL).is_some_and(|sent| seal.is(&sent)) {
         return Err(UnsealedError::Unsealed);
     }
-    let client = match value(field::CLIENT) {
-        None => None,
-        Some(name) => Some(Identity {
+    let caller = match (value(field::CLIENT), value(field::ADMINISTRATOR)) {
+        (None, None) => Caller::Nobody,
+        (None, Some(_)) => Caller::Administrator,
+        (Some(name), None) => Caller::Client(Identity {
             name: ClientName::parse(&name).map_err(|_| UnsealedError::Malformed(field::CLIENT))?,
             max_file_size: number(value, field::MAX_FILE_SIZE)?
                 .ok_or(UnsealedError::Malformed(field::MAX_FILE_SIZE))?,
         }),
+        (Some(_), Some(_)) => return Err(UnsealedError::Malformed(field::ADMINISTRATOR)),
     };
     let boundary = value("Content-Type").map(|value| {
         Boundary::from_content_type(&value).map_err(|_| UnsealedError::Malformed("Content-Type"))
@@ -125,7 +133,7 @@ pub fn read(
     let admitted = Admitted {
         route: route(method, target).map_err(|_| UnsealedError::Malformed("the request line"))?,
         head_only: method == "HEAD",
-        client,
+        caller,
         peer: value(field::PEER)
             .and_then(|peer| peer.parse::<IpAddr>().ok())
             .ok_or(UnsealedError::Malformed(field::PEER))?,
@@ -177,8 +185,12 @@ mod tests {
             path.prop_map(Route::Download),
             Just(Route::Health),
             Just(Route::Ready),
+            Just(Route::Clients),
+            proptest::option::of(0..250_000_000_000_i64)
+                .prop_map(|at| Route::Reports(at.map(crate::wire::Day::of))),
         ];
-        prop_oneof![(route, any::<bool>()), Just((Route::Upload, false))]
+        let posted = prop_oneof![Just(Route::Upload), Just(Route::Report)];
+        prop_oneof![(route, any::<bool>()), (posted, Just(false))]
     }
 
     fn admitted() -> impl Strategy<Value = Admitted> {
@@ -191,14 +203,18 @@ mod tests {
         });
         (
             route_and_method(),
-            proptest::option::of(client),
+            prop_oneof![
+                Just(Caller::Nobody),
+                Just(Caller::Administrator),
+                client.prop_map(Caller::Client)
+            ],
             any::<u128>().prop_map(|bits| IpAddr::V6(Ipv6Addr::from(bits))),
             proptest::option::of(any::<u64>()),
             proptest::option::of(boundary),
             proptest::option::of("bytes=[0-9]{1,20}-"),
         )
-            .prop_map(|((route, head_only), client, peer, length, boundary, range)| {
-                Admitted { route, head_only, client, peer, length, boundary, range }
+            .prop_map(|((route, head_only), caller, peer, length, boundary, range)| {
+                Admitted { route, head_only, caller, peer, length, boundary, range }
             })
     }
 

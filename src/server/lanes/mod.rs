@@ -22,7 +22,7 @@ pub use lane::{Lane, Written};
 
 use crate::clock;
 use crate::limits::gate::{DESCRIPTORS_PER_LANE, LANE_PROOF, LANES_RESERVED_MAX};
-use crate::server::admitted::Admitted;
+use crate::server::admitted::{Admitted, Caller};
 use crate::server::route::Route;
 use crate::server::shares::Share;
 use crate::threads::Stop;
@@ -244,7 +244,7 @@ impl Lanes {
             route: Route::Health,
             // So that the answer is its head.
             head_only: true,
-            client: None,
+            caller: Caller::Nobody,
             peer: IpAddr::V4(Ipv4Addr::LOCALHOST),
             length: None,
             boundary: None,

@@ -140,7 +140,7 @@ fn a_lane_whose_exchange_did_not_end_cleanly_is_closed_and_replaced_by_a_proven_
         let request = Admitted {
             route: Route::Ready,
             head_only: false,
-            client: None,
+            caller: Caller::Nobody,
             peer: IpAddr::V4(Ipv4Addr::LOCALHOST),
             length: None,
             boundary: None,

@@ -2,7 +2,7 @@
 //!
 //! Pure.
 
-use crate::server::config::{Client, Config, Limits, S3, Server, StoreConfig};
+use crate::server::config::{Client, Config, Limits, Reports, S3, Server, StoreConfig};
 use crate::server::key::ClientName;
 use crate::server::store::s3::{Deadlines, Identity, Keys};
 use std::fmt;
@@ -60,7 +60,16 @@ pub(super) fn of_clients(old: &[Client], new: &[Client]) -> ClientChanges {
 /// The keys whose values differ and are used at the start only, as they stand in the file.
 pub(super) fn that_need_a_restart(old: &Config, new: &Config) -> Vec<&'static str> {
     // Taken apart by name, so that no key can be added to the file and forgotten here.
-    let Config { server, store, path_prefix, clients: _, limits } = old;
+    let Config {
+        server,
+        store,
+        path_prefix,
+        clients: _,
+        administrators: _,
+        database,
+        reports,
+        limits,
+    } = old;
     let mut differing = Differing::default();
     of_server(&mut differing, server, &new.server);
     of_store(&mut differing, store, &new.store);
@@ -70,6 +79,8 @@ pub(super) fn that_need_a_restart(old: &Config, new: &Config) -> Vec<&'static st
     };
     differing.note(prefix, path_prefix != &new.path_prefix);
     of_limits(&mut differing, limits, &new.limits);
+    differing.note("database.path", database != &new.database);
+    of_reports(&mut differing, reports, &new.reports);
     differing.keys
 }
 
@@ -130,6 +141,13 @@ fn of_s3(differing: &mut Differing, old: &S3, new: &S3) {
         (Identity::Keys(_), _) | (_, Identity::Keys(_)) => differing.note("s3.access_key_id", true),
         (old, new) => differing.note("s3.profile", old != new),
     }
+}
+
+fn of_reports(differing: &mut Differing, old: &Reports, new: &Reports) {
+    let Reports { late_after, silent_after, retention_days } = old;
+    differing.note("reports.late_after_hours", late_after != &new.late_after);
+    differing.note("reports.silent_after_hours", silent_after != &new.silent_after);
+    differing.note("reports.retention_days", retention_days != &new.retention_days);
 }
 
 fn of_limits(differing: &mut Differing, old: &Limits, new: &Limits) {
@@ -217,10 +235,17 @@ mod tests {
     }
 
     #[test]
-    fn every_key_but_those_of_clients_needs_a_restart() {
+    fn every_key_but_those_of_people_needs_a_restart() {
         let tls = "port: 1, tls: {enabled: true, cert_file: /c, key_file: /k}";
         check(S3, "port: 1", "port: 1", &[]);
         check(S3, "name: a", "name: b", &[]);
+        let admin = "admin_keys: [{api_key: 0123456789admin0}]\nclients:";
+        check(S3, "clients:", admin, &[]);
+        check(S3, "clients:", "database: {path: /d}\nclients:", &["database.path"]);
+        for key in ["late_after_hours: 27", "silent_after_hours: 51", "retention_days: 91"] {
+            let name = format!("reports.{}", key.split(':').next().unwrap());
+            check(S3, "clients:", &format!("reports: {{{key}}}\nclients:"), &[&name]);
+        }
         check(S3, "port: 1", "port: 2", &["server.port"]);
         check(S3, "port: 1", "port: 1, host: '::1'", &["server.host"]);
         check(S3, "port: 1", "port: 1, workers: 4", &["server.workers"]);

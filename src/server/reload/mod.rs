@@ -14,7 +14,7 @@ mod watch;
 use crate::clock;
 use crate::limits::RELOAD_LOOK_EVERY;
 use crate::program;
-use crate::server::clients::{Clients, warn_of_weak_keys};
+use crate::server::clients::{Clients, warn_of_weak_admin_keys, warn_of_weak_keys};
 use crate::server::config::{self, Config, Tls};
 use crate::server::gate::certificate::{Certificates, Concern};
 use crate::threads::Stop;
@@ -75,7 +75,7 @@ impl Reload {
 /// `server.yaml`.
 struct Settings {
     file: PathBuf,
-    /// The start's, but for the clients: those are the ones that are admitted now.
+    /// The start's, but for the people: those are the ones that are admitted now.
     in_force: Config,
     clients: Arc<Clients>,
     watch: Watch,
@@ -108,20 +108,30 @@ impl Settings {
         }
     }
 
-    /// Puts the clients in force and says what cannot be; `false` if the clients are the same.
+    /// Puts the people in force and says what cannot be; `false` if they are the same.
     fn take(&mut self, config: Config) -> bool {
         let restart = changes::that_need_a_restart(&self.in_force, &config);
         if !restart.is_empty() {
             log::warn!("needs a restart: {}", restart.join(", "));
         }
         let changes = changes::of_clients(&self.in_force.clients, &config.clients);
-        if changes.is_empty() {
+        let administrators_changed = self.in_force.administrators != config.administrators;
+        if changes.is_empty() && !administrators_changed {
             return false;
         }
-        self.clients.replace(config.clients.clone());
-        log::info!("{} was read again: clients {changes}", self.file.display());
+        self.clients.replace(config.clients.clone(), config.administrators.clone());
+        let file = self.file.display();
+        if !changes.is_empty() {
+            log::info!("{file} was read again: clients {changes}");
+        }
+        if administrators_changed {
+            let count = config.administrators.len();
+            log::info!("{file} was read again: admin_keys changed, there are {count}");
+            warn_of_weak_admin_keys(&config.administrators);
+        }
         warn_of_weak_keys(config.clients.iter().filter(|client| changes.concern(&client.name)));
         self.in_force.clients = config.clients;
+        self.in_force.administrators = config.administrators;
         true
     }
 }

@@ -32,6 +32,11 @@ pub(super) fn only<'h>(
     }
 }
 
+/// The value of the first field `name`, of which nothing depends; none if it is no ASCII.
+pub(super) fn first<'h>(headers: &[Header<'h>], name: &'static str) -> Option<&'h str> {
+    all(headers, name).next()?.ok()
+}
+
 /// The values of all fields `name`, a list that may be spread over several lines, as one line.
 pub(super) fn joined(
     headers: &[Header<'_>],

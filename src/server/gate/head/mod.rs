@@ -74,6 +74,17 @@ pub struct Head {
     /// the nearest sender's entry last. Empty entries stay, so that none moves to the last place.
     /// **Anybody can send this**: it says something only if a trusted proxy sent the head.
     pub forwarded_for: Option<String>,
+    /// The value of the first `User-Agent`, if it is in ASCII. Whatever else stands there is nobody's
+    /// business.
+    pub user_agent: Option<String>,
+}
+
+impl Head {
+    /// The version of the client that sent it, if it says that it is one of ours.
+    pub fn client_version(&self) -> Option<&str> {
+        let version = self.user_agent.as_deref()?.strip_prefix("s3up/")?;
+        version.split(' ').next().filter(|version| !version.is_empty())
+    }
 }
 
 /// The versions that are served.
@@ -152,6 +163,7 @@ fn judge(request: &httparse::Request<'_, '_>) -> Result<Head, Refusal> {
         content_type: fields::only(headers, "Content-Type")?.map(str::to_owned),
         range: fields::only(headers, "Range")?.map(str::to_owned),
         forwarded_for: fields::joined(headers, "X-Forwarded-For")?,
+        user_agent: fields::first(headers, "User-Agent").map(str::to_owned),
     })
 }
 

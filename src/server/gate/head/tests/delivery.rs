@@ -14,13 +14,14 @@ fn written() -> impl Strategy<Value = (Vec<u8>, Head)> {
     (
         (token, "/[!-\"$-~]{0,40}", any::<bool>(), any::<u64>()),
         (proptest::option::of(prop_oneof![Just(0), Just(1), any::<u64>()]), any::<bool>()),
-        (any::<bool>(), any::<bool>(), value(), value(), value(), value()),
+        (any::<bool>(), any::<bool>(), value(), value(), value(), value(), value()),
         others,
     )
         .prop_map(|(line, framing, fields, others)| {
             let (method, target, http10, seed) = line;
             let (content_length, expect) = framing;
-            let (close, keep, authorization, content_type, range, forwarded_for) = fields;
+            let (close, keep, authorization, content_type, range, forwarded_for, user_agent) =
+                fields;
             let mut lines: Vec<(String, String)> = others;
             let mut line = |name: &str, value: Option<String>| {
                 lines.extend(value.map(|value| (name.to_owned(), value)));
@@ -31,6 +32,7 @@ fn written() -> impl Strategy<Value = (Vec<u8>, Head)> {
             line("Content-Type", content_type.clone());
             line("Range", range.clone());
             line("X-Forwarded-For", forwarded_for.clone());
+            line("User-Agent", user_agent.clone());
             line("Expect", expect.then(|| "100-continue".to_owned()));
             line("Connection", close.then(|| "TE, close".to_owned()));
             line("Connection", keep.then(|| "Keep-Alive".to_owned()));
@@ -47,6 +49,7 @@ fn written() -> impl Strategy<Value = (Vec<u8>, Head)> {
                 content_type,
                 range,
                 forwarded_for,
+                user_agent,
             };
             (bytes, head)
         })
@@ -88,6 +91,7 @@ fn canonical(head: &Head) -> Vec<u8> {
     line("Content-Type", head.content_type.clone());
     line("Range", head.range.clone());
     line("X-Forwarded-For", head.forwarded_for.clone());
+    line("User-Agent", head.user_agent.clone());
     let version = if head.version == Version::Http10 { "HTTP/1.0" } else { "HTTP/1.1" };
     format!("{} {} {version}\r\n{}\r\n", head.method, head.target, lines.concat()).into_bytes()
 }

@@ -23,6 +23,7 @@ fn plain() -> Head {
         content_type: None,
         range: None,
         forwarded_for: None,
+        user_agent: None,
     }
 }
 
@@ -35,6 +36,24 @@ fn check(bytes: impl AsRef<[u8]>, head: Head) {
 /// Checks what these header lines, beside a `Host`, make of a request.
 fn check_lines(lines: &str, head: Head) {
     check(format!("GET /health HTTP/1.1\r\nHost: h\r\n{lines}\r\n\r\n"), head);
+}
+
+#[test]
+fn a_user_agent_is_taken_if_it_is_sound_and_never_a_reason_to_refuse() {
+    for (lines, user_agent, version) in [
+        ("User-Agent: s3up/0.1.0", Some("s3up/0.1.0"), Some("0.1.0")),
+        ("user-agent: s3up/0.1.0 (x)", Some("s3up/0.1.0 (x)"), Some("0.1.0")),
+        ("User-Agent: s3up/1\r\nUser-Agent: s3up/2", Some("s3up/1"), Some("1")),
+        ("User-Agent: curl/8", Some("curl/8"), None),
+        ("User-Agent: s3up/", Some("s3up/"), None),
+        ("User-Agent: ", Some(""), None),
+        ("User-Agent: s3up/\u{e4}", None, None),
+        ("X: y", None, None),
+    ] {
+        let head = Head { user_agent: user_agent.map(str::to_owned), ..plain() };
+        assert_eq!(head.client_version(), version, "{lines}");
+        check_lines(lines, head);
+    }
 }
 
 fn check_refused(bytes: impl AsRef<[u8]>, refusal: Refusal) {

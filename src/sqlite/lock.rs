@@ -1,12 +1,12 @@
-//! One client on one database: the file that says who it is.
+//! One program on one database: the file that says who it is.
 //!
 //! Called at the start, on the main thread. The kernel keeps the lock for as long as the process
 //! lives, however it ends; the file itself stays, since to remove it would let two processes hold
 //! locks on two files of one name. It says in its first line which process has the lock, and in a
 //! second one that there is a database, from the moment on that there is.
 
-use super::beside;
-use crate::sqlite::DatabaseError;
+use super::DatabaseError;
+use super::aside::beside;
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 use std::fs::File;
@@ -17,16 +17,20 @@ use std::path::Path;
 /// Most that is read of a lock file, in bytes.
 const NOTE_BYTES_MAX: u64 = 64;
 
-/// A database that no other client can have, as long as this lives.
-pub(super) struct Lock {
+/// A database that no other process can have, as long as this lives.
+pub(crate) struct Lock {
     file: File,
-    /// Whether a client has had a database here before.
-    pub(super) had_database: bool,
+    had_database: bool,
 }
 
 impl Lock {
+    /// Whether there has been a database here before.
+    pub(crate) fn had_database(&self) -> bool {
+        self.had_database
+    }
+
     /// Notes that there is a database now.
-    pub(super) fn has_database(&self) -> io::Result<()> {
+    pub(crate) fn has_database(&self) -> io::Result<()> {
         self.note("it has a database\n")
     }
 
@@ -38,7 +42,7 @@ impl Lock {
 }
 
 /// Takes the database at `path`, or says who has it.
-pub(super) fn take(path: &Path) -> Result<Lock, DatabaseError> {
+pub(crate) fn take(path: &Path) -> Result<Lock, DatabaseError> {
     let name = beside(path, ".lock");
     let failed = |error: io::Error| {
         let cause = format!("its lock {}: {error}", name.display());
@@ -98,11 +102,11 @@ mod tests {
     fn a_lock_knows_whether_there_was_a_database() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("client.db");
-        assert!(!take(&path).unwrap().had_database);
-        assert!(!take(&path).unwrap().had_database, "the first start did not come so far");
+        assert!(!take(&path).unwrap().had_database());
+        assert!(!take(&path).unwrap().had_database(), "the first start did not come so far");
         take(&path).unwrap().has_database().unwrap();
-        assert!(take(&path).unwrap().had_database);
-        assert!(take(&path).unwrap().had_database);
+        assert!(take(&path).unwrap().had_database());
+        assert!(take(&path).unwrap().had_database());
     }
 
     #[test]
