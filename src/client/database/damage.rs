@@ -221,7 +221,7 @@ mod tests {
         let (folder, path) = left_behind();
         Connection::open(&path).unwrap().pragma_update(None, "user_version", 999).unwrap();
         let error = claim(&path).map(drop).unwrap_err().to_string();
-        assert!(error.contains("its schema 999 is newer than 2; hint: "), "{error}");
+        assert!(error.contains("its schema 999 is newer than 3; hint: "), "{error}");
         assert_eq!(names(&folder), ["client.db", "client.db.lock"]);
     }
 

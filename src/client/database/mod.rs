@@ -6,6 +6,7 @@
 //! costs repeated uploads, nothing else.
 
 mod damage;
+mod days;
 pub mod facts;
 mod pages;
 mod schema;
@@ -25,7 +26,8 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-pub use state::{DayTotals, LastScan};
+pub use days::{DayCounts, DayTotals};
+pub use state::LastScan;
 
 /// The version of the schema that this program knows.
 pub const SCHEMA: usize = schema::MIGRATIONS.len();
@@ -155,7 +157,7 @@ impl Database {
         now: i64,
     ) -> Result<(), DatabaseError> {
         let size = record.fingerprint.size;
-        self.keep(local_path, record, now, |connection| state::count_upload(connection, size, now))
+        self.keep(local_path, record, now, |connection| days::count_upload(connection, size, now))
     }
 
     /// Notes that the server has a file of which the database had lost its row; it is parked no
@@ -233,7 +235,7 @@ impl Database {
                 .execute(params![path, reason, now])?;
             let news = before.as_deref() != Some(reason);
             if news {
-                state::count_failure(&transaction, now)?;
+                days::count_failure(&transaction, now)?;
             }
             transaction.commit()?;
             Ok(news)
@@ -325,16 +327,6 @@ impl Database {
     /// longer be configured.
     pub fn last_scans(&self) -> Result<Vec<(PathBuf, LastScan)>, DatabaseError> {
         self.run("read", state::last_scans)
-    }
-
-    /// What was done on each of the last `most` days on which something was, the last one first.
-    pub fn days(&self, most: usize) -> Result<Vec<DayTotals>, DatabaseError> {
-        self.run("read", |connection| state::days(connection, most))
-    }
-
-    /// When the last upload was recorded, Unix seconds.
-    pub fn last_upload_at(&self) -> Result<Option<i64>, DatabaseError> {
-        self.run("read", state::last_upload_at)
     }
 
     /// How many files are known to be in the bucket: 70 ms for a million.

@@ -4,7 +4,7 @@
 //! mean.
 
 /// Step `n` leads to schema version `n + 1`.
-pub(super) const MIGRATIONS: &[&str] = &[VERSION_1, VERSION_2];
+pub(super) const MIGRATIONS: &[&str] = &[VERSION_1, VERSION_2, VERSION_3];
 
 /// The columns of `files` down to `uploaded_at` are those of the design document; the others are
 /// what it takes never to miss a change. A name that is not UTF-8 cannot be uploaded, so it never
@@ -56,4 +56,10 @@ const VERSION_2: &str = "
         last_upload_at INTEGER
     );
     CREATE TABLE rebuilds (rebuilt_at_ns INTEGER NOT NULL);
+";
+
+/// When the server acknowledged what was counted on a day. A day that is counted on afterwards is
+/// reported anew, so it is `NULL` again.
+const VERSION_3: &str = "
+    ALTER TABLE daily_stats ADD COLUMN reported_at INTEGER;
 ";

@@ -1,5 +1,5 @@
-//! What the client remembers beside files: its watches' baselines and scans, what it did by day,
-//! and whether the database stands for one that was lost.
+//! What the client remembers beside files: its watches' baselines and scans, and whether the database
+//! stands for one that was lost.
 //!
 //! Functions over a connection, called by [`super::Database`] under its mutex.
 
@@ -19,21 +19,6 @@ pub struct LastScan {
     pub milliseconds: i64,
     /// How many files it saw that belong to the backup.
     pub files: i64,
-}
-
-/// What was done on one day.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DayTotals {
-    /// The day in UTC, as `2026-11-28`.
-    pub date: String,
-    /// Uploads that were acknowledged; a file that was uploaded twice counts twice.
-    pub files: i64,
-    /// Bytes of these uploads.
-    pub bytes: i64,
-    /// Files that were parked, each once a reason.
-    pub failures: i64,
-    /// When the last of these uploads was recorded, Unix seconds.
-    pub last_upload_at: Option<i64>,
 }
 
 pub(super) fn baseline(
@@ -111,55 +96,6 @@ pub(super) fn last_scans(connection: &Connection) -> rusqlite::Result<Vec<(PathB
             Ok((PathBuf::from(OsStr::from_bytes(&path)), scan))
         })?
         .collect()
-}
-
-pub(super) fn count_upload(connection: &Connection, bytes: u64, now: i64) -> rusqlite::Result<()> {
-    connection
-        .prepare_cached(
-            "INSERT INTO daily_stats (date, files, bytes, last_upload_at) \
-             VALUES (date(?1, 'unixepoch'), 1, ?2, ?1) ON CONFLICT (date) DO UPDATE SET \
-             files = files + 1, bytes = bytes + ?2, last_upload_at = ?1",
-        )?
-        .execute(params![now, bytes.cast_signed()])
-        .map(drop)
-}
-
-pub(super) fn count_failure(connection: &Connection, now: i64) -> rusqlite::Result<()> {
-    connection
-        .prepare_cached(
-            "INSERT INTO daily_stats (date, failures) VALUES (date(?1, 'unixepoch'), 1) \
-             ON CONFLICT (date) DO UPDATE SET failures = failures + 1",
-        )?
-        .execute([now])
-        .map(drop)
-}
-
-pub(super) fn days(connection: &Connection, most: usize) -> rusqlite::Result<Vec<DayTotals>> {
-    connection
-        .prepare_cached(
-            "SELECT date, files, bytes, failures, last_upload_at FROM daily_stats \
-             ORDER BY date DESC LIMIT ?1",
-        )?
-        .query_map([i64::try_from(most).unwrap_or(i64::MAX)], |row| {
-            Ok(DayTotals {
-                date: row.get(0)?,
-                files: row.get(1)?,
-                bytes: row.get(2)?,
-                failures: row.get(3)?,
-                last_upload_at: row.get(4)?,
-            })
-        })?
-        .collect()
-}
-
-pub(super) fn last_upload_at(connection: &Connection) -> rusqlite::Result<Option<i64>> {
-    connection
-        .prepare_cached(
-            "SELECT last_upload_at FROM daily_stats WHERE last_upload_at IS NOT NULL \
-             ORDER BY date DESC LIMIT 1",
-        )?
-        .query_row([], |row| row.get(0))
-        .optional()
 }
 
 /// When the database was begun in place of a damaged one, nanoseconds since 1970.

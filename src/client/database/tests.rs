@@ -110,7 +110,7 @@ fn a_database_of_version_1_is_brought_up_to_date_and_keeps_its_rows() {
     .unwrap();
     drop(old);
     let early = Database::open_read_only(&path).map(drop).unwrap_err().to_string();
-    assert!(early.contains("its schema 1 is older than 2; hint: start "), "{early}");
+    assert!(early.contains("its schema 1 is older than 3; hint: start "), "{early}");
 
     let database = Database::open(&path).unwrap();
     let fingerprint = Fingerprint { size: 10, mtime_ns: 1_000_000_001, ctime_ns: 3, inode: 4 };
