@@ -13,6 +13,7 @@ pub mod choice;
 pub mod clock_watch;
 pub mod comparison;
 pub mod config;
+pub mod daily;
 pub mod database;
 pub mod denied;
 pub mod disk;

@@ -30,6 +30,10 @@ pub const PAUSE_MAX: Duration = Duration::from_secs(60 * 60);
 /// Longest pause that the server can ask for: the next day's report is due by then.
 pub const ASKED_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// So many exchanges in a row that went wrong put a day off to tomorrow: if it is this report that a
+/// server trips over, the others must not wait for it.
+pub const EXCHANGES_MAX: u32 = 8;
+
 /// How long `s3up report --now` waits for the running client: a report may be under way already.
 pub const NOW: Duration = Duration::from_secs(2 * SEND.as_secs() + 15);
 
