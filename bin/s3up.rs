@@ -3,6 +3,7 @@
 
 use argh::FromArgs;
 use s3up::checklist::Form;
+use s3up::client::daily::command::ReportError;
 use s3up::client::dry_run::DryRunError;
 use s3up::client::herald::Bar;
 use s3up::client::status::StatusError;
@@ -13,7 +14,8 @@ use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// Exit code of `status` for a client that runs and does not back up everything.
+/// Exit code of `status` for a client that runs and does not back up everything, and of `report` if the
+/// server's count differs.
 const EXIT_AILING: u8 = 3;
 
 /// Watches folders and backs up every file that comes to rest there, through an s3up-server.
@@ -22,7 +24,7 @@ const EXIT_AILING: u8 = 3;
 /// says more.
 #[derive(FromArgs)]
 #[argh(
-    note = "Examples:\n  s3up -c /etc/s3up/client.yaml\n  s3up check -c /etc/s3up/client.yaml\n  s3up status -c /etc/s3up/client.yaml\n  s3up scan --dry-run -c /etc/s3up/client.yaml"
+    note = "Examples:\n  s3up -c /etc/s3up/client.yaml\n  s3up check -c /etc/s3up/client.yaml\n  s3up status -c /etc/s3up/client.yaml\n  s3up scan --dry-run -c /etc/s3up/client.yaml\n  s3up report --now -c /etc/s3up/client.yaml"
 )]
 struct Arguments {
     /// the configuration file
@@ -41,6 +43,7 @@ struct Arguments {
 #[argh(subcommand)]
 enum Command {
     Check(Check),
+    Report(Report),
     Scan(Scan),
     Status(Status),
 }
@@ -80,6 +83,32 @@ struct Status {
     json: bool,
 }
 
+/// Show what this client would report of today to its server, or, by --now, have it sent at once. It is
+/// sent daily by itself.
+#[derive(FromArgs)]
+#[argh(
+    subcommand,
+    name = "report",
+    note = "Examples:\n  s3up report -c /etc/s3up/client.yaml\n  s3up report --now -c /etc/s3up/client.yaml",
+    error_code(0, "shown; with --now, the server has it"),
+    error_code(1, "it cannot be made, or was not taken"),
+    error_code(2, "the command line or the configuration is wrong"),
+    error_code(3, "the server has it, and its own count differs")
+)]
+struct Report {
+    /// the configuration file
+    #[argh(option, short = 'c')]
+    config: Option<PathBuf>,
+
+    /// send it, and show what the server says to it
+    #[argh(switch)]
+    now: bool,
+
+    /// print one JSON document
+    #[argh(switch)]
+    json: bool,
+}
+
 /// Have the running client scan everything now, or, by --dry-run, show what a scan would upload and
 /// why: that touches nothing and needs neither client nor server.
 #[derive(FromArgs)]
@@ -111,6 +140,7 @@ fn main() -> ExitCode {
         _ if version => program::print(concat!("s3up ", env!("CARGO_PKG_VERSION"))),
         None => run(config),
         Some(Command::Check(command)) => check(config, command),
+        Some(Command::Report(command)) => report(config, command),
         Some(Command::Scan(command)) => scan(config, command),
         Some(Command::Status(command)) => status(config, command),
     };
@@ -159,6 +189,24 @@ fn status(file: Option<PathBuf>, command: Status) -> Result<ExitCode, Failure> {
         Verdict::Well => ExitCode::SUCCESS,
         Verdict::NotRunning => ExitCode::FAILURE,
         Verdict::Ailing => ExitCode::from(EXIT_AILING),
+    })
+}
+
+fn report(file: Option<PathBuf>, command: Report) -> Result<ExitCode, Failure> {
+    let (_, config) = read(file, "s3up report", command.config)?;
+    let mut out = io::stdout();
+    let failed = |error| match error {
+        ReportError::Output(error) => Failure::output(error),
+        error => Failure::run(error),
+    };
+    if !command.now {
+        client::daily::command::show(&config, command.json, &mut out).map_err(failed)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let differs = client::daily::command::send(&config, command.json, &mut out).map_err(failed)?;
+    Ok(match differs {
+        true => ExitCode::from(EXIT_AILING),
+        false => ExitCode::SUCCESS,
     })
 }
 

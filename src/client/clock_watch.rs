@@ -2,11 +2,9 @@
 //!
 //! Runs on its own thread, which sleeps until that happens: a timer that is due in a thousand years
 //! and that the kernel calls off whenever the clock is set. It owns that timer. What follows from the
-//! news is the scanner's business.
+//! news is the business of whoever is told.
 
-use crate::client::scanner::ScanRequest;
 use crate::threads::Stop;
-use crossbeam_channel::Sender;
 use rustix::io::Errno;
 use rustix::time::{
     Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create,
@@ -44,18 +42,16 @@ impl ClockWatch {
         Ok(Self { timer: Arc::new(timer) })
     }
 
-    /// Reports each setting of the clock until `stop` is raised and [`ClockWatch::wake`] was called.
-    pub fn run(&self, scans: &Sender<ScanRequest>, stop: &Stop) {
+    /// Calls `set` each time the clock was set, until `stop` is raised and [`ClockWatch::wake`] was
+    /// called.
+    pub fn run(&self, set: impl Fn(), stop: &Stop) {
         loop {
             let read = rustix::io::read(&*self.timer, &mut [0; 8]);
             if stop.is_raised() {
                 return;
             }
             match read {
-                Err(Errno::CANCELED) => {
-                    // If there is no room, scans of everything wait, and each looks at the clock.
-                    let _ = scans.try_send(ScanRequest::ClockSet);
-                }
+                Err(Errno::CANCELED) => set(),
                 Err(Errno::INTR) | Ok(_) => {}
                 Err(error) => {
                     log::warn!("whether the clock is set is not heard of any more: {error}");
@@ -95,7 +91,7 @@ mod tests {
         let mut source = StopSource::default();
         let stop = source.stop();
         std::thread::scope(|scope| {
-            scope.spawn(|| watch.run(&sender, &stop));
+            scope.spawn(|| watch.run(|| sender.send(()).unwrap(), &stop));
             source.raise();
             watch.wake();
         });

@@ -47,6 +47,7 @@ pub mod watch_limit;
 pub mod watcher;
 
 use crate::clock::{self, SystemClock};
+use crate::limits::daily::ERRANDS_MAX;
 use crate::limits::{PART_BYTES, QUEUE_PATHS_MAX, WATCH_EVENTS_MAX};
 use crate::sqlite::DatabaseError;
 use crate::threads::{Died, Ended, Stop, StopSource, Supervisor, shutdown_deadline};
@@ -55,7 +56,9 @@ use baselines::{Baselines, LocalFileClock};
 use clock_watch::ClockWatch;
 use comparison::Comparison;
 use config::Config;
-use crossbeam_channel::bounded;
+use crossbeam_channel::{Sender, bounded};
+use daily::reporter::{self, Errand, Reporter};
+use daily::schedule::{self, Schedule};
 use database::Database;
 use denied::Denied;
 use disk::LocalDisk;
@@ -63,12 +66,13 @@ use herald::{Bar, Herald};
 use hints::Hints;
 use progress::Progress;
 use queue::SharedQueue;
-use scanner::{Scanner, Scans};
+use scanner::{ScanRequest, Scanner, Scans};
 use scope::Scope;
-use status::live::Desk;
+use status::live::{Desk, Inside};
 use status::socket::{self, Listener};
 use std::collections::BTreeSet;
 use std::io;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use tls::TrustError;
@@ -117,7 +121,7 @@ pub fn run(config: Config, bar: Option<Bar>) -> Result<(), ClientError> {
     let started = clock::unix_seconds();
     let mut supervisor = Supervisor::new()?;
     let mut stop = StopSource::default();
-    let transport = Transport::new(&config.server)?;
+    let transport = Arc::new(Transport::new(&config.server)?);
     let watched: Vec<&Path> = config.watches.iter().map(|watch| &*watch.local_path).collect();
     let database = Arc::new(Database::claim(&config.database, &watched, clock::unix_nanos())?);
     check_folders(&config)?;
@@ -151,7 +155,6 @@ pub fn run(config: Config, bar: Option<Bar>) -> Result<(), ClientError> {
         disk: LocalDisk,
         clock: SystemClock,
     };
-    let clock_set = scans.clone();
     let (ended, scanned) = bounded(1);
     let asked = Scans { requests: scans.clone(), ended: scanned };
     let watcher = Watcher::start(hints, asked, config.scan.interval, Arc::clone(&progress))
@@ -179,7 +182,11 @@ pub fn run(config: Config, bar: Option<Bar>) -> Result<(), ClientError> {
         database: Arc::clone(&database),
         bar,
     };
-    let desk = Desk { progress: Arc::clone(&progress), queue: Arc::clone(&queue), started, scans };
+    let inside = Inside { progress: Arc::clone(&progress), queue: Arc::clone(&queue), started };
+    let (errands, errands_to_do) = bounded(ERRANDS_MAX);
+    let reporter = reporter(&config, &database, &inside, Arc::clone(&transport));
+    let clock_set = clock_set(scans.clone(), errands.clone());
+    let desk = Desk { inside, scans, errands };
     let uploader = Arc::new(Uploader {
         scope,
         database,
@@ -207,7 +214,7 @@ pub fn run(config: Config, bar: Option<Bar>) -> Result<(), ClientError> {
     supervisor.spawn("watcher", move || watcher.run(&token))?;
     if let Some(clock) = clock_watch.clone() {
         let token = stop.stop();
-        supervisor.spawn("clock", move || clock.run(&clock_set, &token))?;
+        supervisor.spawn("clock", move || clock.run(clock_set, &token))?;
     }
     let token = stop.stop();
     supervisor.spawn("scanner", move || scanner.run(&requests, &token))?;
@@ -217,6 +224,8 @@ pub fn run(config: Config, bar: Option<Bar>) -> Result<(), ClientError> {
     }
     let token = stop.stop();
     supervisor.spawn("herald", move || herald.run(&token))?;
+    let token = stop.stop();
+    supervisor.spawn("reporter", move || reporter.run(&errands_to_do, &token))?;
 
     let ended = supervisor.wait();
     if let Ended::Signal(signal) = ended {
@@ -240,6 +249,36 @@ pub fn run(config: Config, bar: Option<Bar>) -> Result<(), ClientError> {
     Ok(ended.into_result()?)
 }
 
+fn reporter(
+    config: &Config,
+    database: &Arc<Database>,
+    inside: &Inside,
+    server: Arc<Transport>,
+) -> Reporter {
+    // Each client has its own of both, and has them after a restart.
+    let key = config.server.api_key.expose().as_bytes();
+    let identity = [key, config.database.as_os_str().as_bytes()].concat();
+    let schedule = Schedule::new(schedule::offset(&identity), &reporter::now());
+    Reporter {
+        database: Arc::clone(database),
+        path: config.database.clone(),
+        watches: config.watches.iter().map(|watch| watch.local_path.clone()).collect(),
+        inside: inside.clone(),
+        server,
+        schedule,
+    }
+}
+
+/// Tells those whom it concerns that the clock was set.
+fn clock_set(scans: Sender<ScanRequest>, errands: Sender<Errand>) -> impl Fn() {
+    move || {
+        // If there is no room, scans of everything wait, and each looks at the clock; so does the
+        // reporter after each errand.
+        let _ = scans.try_send(ScanRequest::ClockSet);
+        let _ = errands.try_send(Errand::ClockSet);
+    }
+}
+
 /// Opens the socket where `s3up status` asks. A client that nobody can ask does its work nevertheless.
 fn open_desk(
     database: &Path,
@@ -251,8 +290,9 @@ fn open_desk(
         Ok(listener) => {
             let listener = Arc::new(listener);
             let asked = Arc::clone(&listener);
-            supervisor
-                .spawn("status", move || asked.run(&stop, |question| desk.answer(question)))?;
+            supervisor.spawn("status", move || {
+                asked.run(&stop, |question, peer| desk.answer(question, peer))
+            })?;
             Ok(Some(listener))
         }
         Err(error) => {

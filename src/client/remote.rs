@@ -4,8 +4,10 @@
 
 use crate::client::form::Fields;
 use crate::remote_path::RemotePath;
+use crate::wire::report::{Report, Reported};
 use crate::wire::{Existence, Fault, Uploaded};
 use std::io::{self, Read};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Where files are sent.
@@ -18,7 +20,23 @@ pub trait Remote {
     fn existence(&self, path: &RemotePath) -> Result<Existence, Failure>;
 }
 
-/// Why a file was not stored.
+impl<R: Remote> Remote for Arc<R> {
+    fn upload(&self, content: &mut dyn Read, fields: &Fields<'_>) -> Result<Uploaded, Failure> {
+        R::upload(self, content, fields)
+    }
+
+    fn existence(&self, path: &RemotePath) -> Result<Existence, Failure> {
+        R::existence(self, path)
+    }
+}
+
+/// Where reports are sent.
+pub trait ReportedTo: Send + Sync {
+    /// Sends one report. Success means that the server has noted it in place of any other of that day.
+    fn report(&self, report: &Report) -> Result<Reported, Failure>;
+}
+
+/// Why a file was not stored, or a report not taken.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
     /// The file could not be read to its end.

@@ -1,10 +1,11 @@
 //! The way to the server over HTTP: one kept-alive agent, and what its answers mean.
 //!
-//! Shared by the uploader's workers. It owns the connections and the key. It knows nothing of the
+//! Shared by the uploader's workers and the reporter. It owns the connections and the key. It knows nothing of the
 //! queue or the database, and it never decides what to do about a failure: [`Failure`] says whose
 //! fault it was, the uploader acts.
 
 pub mod probe;
+mod report;
 
 use crate::client::config::Server;
 use crate::client::form::{Fields, FormBody};

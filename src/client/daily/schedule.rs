@@ -120,6 +120,12 @@ impl Schedule {
         std::mem::take(&mut self.failures) > 0
     }
 
+    /// Takes in that a report was taken that nothing was due for: what was refused may be sent again.
+    pub fn served(&mut self) {
+        self.taken();
+        self.refused = Refused::none(self.refused.on);
+    }
+
     /// Takes in that the report of `day` was not taken.
     pub fn failed(&mut self, day: Day, failure: &Failure, now: &Now, chance: f64) -> Put {
         let put = match (failure, failure.fault()) {

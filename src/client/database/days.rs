@@ -72,8 +72,8 @@ impl Database {
     }
 
     /// Notes, at `now` in Unix seconds, that the server has acknowledged that this was done on a day.
-    /// If it was counted on meanwhile, nothing is noted.
-    pub fn reported(&self, day: Day, counts: &DayCounts, now: i64) -> Result<(), DatabaseError> {
+    /// Returns whether that is noted: it is not if the day was counted on meanwhile.
+    pub fn reported(&self, day: Day, counts: &DayCounts, now: i64) -> Result<bool, DatabaseError> {
         self.run("write", |connection| {
             connection
                 .prepare_cached(
@@ -88,7 +88,7 @@ impl Database {
                     counts.bytes.cast_signed(),
                     counts.failures.cast_signed(),
                 ])
-                .map(drop)
+                .map(|rows| rows > 0)
         })
     }
 }
@@ -200,10 +200,10 @@ mod tests {
 
         let counts = DayCounts { files: 1, bytes: 10, failures: 0 };
         database.uploaded(path, &record(5), DAY_1).unwrap();
-        database.reported(today(), &counts, 7).unwrap();
+        assert!(!database.reported(today(), &counts, 7).unwrap());
         assert_eq!(database.unreported(tomorrow).unwrap(), [today()], "counted on meanwhile");
         let counts = DayCounts { files: 2, bytes: 15, failures: 0 };
-        database.reported(today(), &counts, 7).unwrap();
+        assert!(database.reported(today(), &counts, 7).unwrap());
         assert_eq!(database.unreported(tomorrow).unwrap(), []);
 
         database.uploaded(path, &record(5), DAY_1).unwrap();

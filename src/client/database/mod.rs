@@ -6,6 +6,7 @@
 //! costs repeated uploads, nothing else.
 
 mod damage;
+pub mod day_facts;
 mod days;
 pub mod facts;
 mod pages;

@@ -3,10 +3,12 @@
 //! The daemon makes a [`Live`] when it is asked; the `status` command reads it, perhaps that of an
 //! older or newer version: what it does not know it leaves out, what is missing is empty.
 
+use crate::client::daily::reporter::Errand;
 use crate::client::progress::{Progress, Snapshot};
 use crate::client::queue::{Counts, SharedQueue};
 use crate::client::scanner::ScanRequest;
-use crate::client::status::{SCAN, SCAN_ACCEPTED, STATUS};
+use crate::client::status::socket::Peer;
+use crate::client::status::{REPORT, SCAN, SCAN_ACCEPTED, STATUS};
 use crate::clock;
 use crossbeam_channel::Sender;
 use serde::{Deserialize, Serialize};
@@ -45,34 +47,52 @@ pub struct Waiting {
     pub oldest_seconds: Option<u64>,
 }
 
-/// Answers what a running client is asked; runs on the `status` thread.
-pub struct Desk {
+/// Where a running client finds what it tells of itself.
+#[derive(Clone)]
+pub struct Inside {
     /// What it is doing.
     pub progress: Arc<Progress>,
     /// The upload queue.
     pub queue: Arc<SharedQueue>,
     /// When it was started, in seconds since 1970.
     pub started: i64,
+}
+
+/// Answers what a running client is asked; runs on the `status` thread.
+pub struct Desk {
+    /// What there is to tell.
+    pub inside: Inside,
     /// Where scans are asked for.
     pub scans: Sender<ScanRequest>,
+    /// Where reports are asked for.
+    pub errands: Sender<Errand>,
 }
 
 impl Desk {
-    /// The answer to a question, as JSON.
-    pub fn answer(&self, question: &str) -> Vec<u8> {
+    /// Answers a question with JSON, or hands it on to whoever will.
+    pub fn answer(&self, question: &str, peer: Peer) {
         match question {
-            STATUS => serde_json::to_vec(&self.live()).unwrap_or_default(),
+            STATUS => peer.answer(&serde_json::to_vec(&self.inside.live()).unwrap_or_default()),
             SCAN => match self.scans.try_send(ScanRequest::Everything { cause: "asked for" }) {
-                Ok(()) => SCAN_ACCEPTED.to_vec(),
-                Err(_) => br#"{"error":"too many scans wait already"}"#.to_vec(),
+                Ok(()) => peer.answer(SCAN_ACCEPTED),
+                Err(_) => peer.answer(br#"{"error":"too many scans wait already"}"#),
             },
-            _ => {
-                br#"{"error":"unknown question; is the client older than this command?"}"#.to_vec()
+            REPORT => {
+                if let Err(error) = self.errands.try_send(Errand::Now(peer))
+                    && let Errand::Now(peer) = error.into_inner()
+                {
+                    peer.answer(br#"{"error":"too many reports are asked for already"}"#);
+                }
             }
+            _ => peer
+                .answer(br#"{"error":"unknown question; is the client older than this command?"}"#),
         }
     }
+}
 
-    fn live(&self) -> Live {
+impl Inside {
+    /// How the client stands now.
+    pub fn live(&self) -> Live {
         let Counts { resting, ready, in_hand, .. } = self.queue.counts();
         let oldest = self.queue.oldest();
         let now = clock::monotonic();

@@ -14,7 +14,7 @@ mod tests;
 use crate::client::config::Config;
 use crate::client::database::facts;
 use crate::clock;
-use crate::limits::status::{PARKED_SHOWN_MAX, UPLOADS_SHOWN_MAX};
+use crate::limits::status::{ASK, PARKED_SHOWN_MAX, UPLOADS_SHOWN_MAX};
 use crate::shown;
 use crate::sqlite::DatabaseError;
 use live::Live;
@@ -30,6 +30,10 @@ pub const SCAN: &str = "scan";
 
 /// The answer to [`SCAN`] if all is well.
 pub const SCAN_ACCEPTED: &[u8] = b"{\"accepted\":true}";
+
+/// The question that asks for today's report to be sent; it is answered by a
+/// [`NowAnswer`](crate::client::daily::NowAnswer).
+pub const REPORT: &str = "report";
 
 /// Why there is no report.
 #[derive(Debug, thiserror::Error)]
@@ -92,7 +96,7 @@ pub enum Asked {
 
 /// Asks the client that runs with this database how it is.
 pub fn ask(database: &Path) -> Result<Asked, StatusError> {
-    match socket::ask(database, STATUS) {
+    match socket::ask(database, STATUS, ASK) {
         Ok(None) => Ok(Asked::Nobody),
         Ok(Some(answer)) => Ok(match serde_json::from_slice(&answer) {
             Ok(live) => Asked::Answer(live),
@@ -107,7 +111,7 @@ pub fn ask(database: &Path) -> Result<Asked, StatusError> {
 
 /// Asks the client that runs with this database to scan everything.
 pub fn request_scan(database: &Path) -> Result<(), StatusError> {
-    match socket::ask(database, SCAN) {
+    match socket::ask(database, SCAN, ASK) {
         Ok(None) => Err(StatusError::NotRunning),
         Ok(Some(answer)) if answer == SCAN_ACCEPTED => Ok(()),
         Ok(Some(answer)) => {
@@ -121,6 +125,7 @@ pub fn request_scan(database: &Path) -> Result<(), StatusError> {
     }
 }
 
-fn forbidden(database: &Path, cause: io::Error) -> StatusError {
+/// The client's socket is not for this user.
+pub(super) fn forbidden(database: &Path, cause: io::Error) -> StatusError {
     StatusError::Socket { path: socket::path(database), cause }
 }

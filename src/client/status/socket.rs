@@ -15,6 +15,7 @@ use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// Questions that wait while another one is answered. A few operators and monitors have to fit.
 const BACKLOG: i32 = 16;
@@ -89,8 +90,9 @@ impl Listener {
         Ok(Self { listener: UnixListener::from(socket), place })
     }
 
-    /// Answers questions by `answer` until the program is ending and [`Listener::close`] was called.
-    pub fn run(&self, stop: &Stop, answer: impl Fn(&str) -> Vec<u8>) {
+    /// Takes questions until the program is ending and [`Listener::close`] was called. `answer` need
+    /// not answer at once: it has the one who asks.
+    pub fn run(&self, stop: &Stop, answer: impl Fn(&str, Peer)) {
         while !stop.is_raised() {
             match self.listener.accept() {
                 Ok((peer, _)) => {
@@ -128,17 +130,32 @@ fn new_socket(flags: SocketFlags) -> io::Result<OwnedFd> {
     Ok(socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?)
 }
 
-fn serve(mut peer: UnixStream, answer: impl Fn(&str) -> Vec<u8>) -> io::Result<()> {
+/// One who has asked, and waits for the answer. Dropping it ends that.
+#[derive(Debug)]
+pub struct Peer(UnixStream);
+
+impl Peer {
+    /// Gives the answer.
+    pub fn answer(mut self, answer: &[u8]) {
+        if let Err(error) = self.0.write_all(answer) {
+            log::debug!("an answer was not waited for: {error}");
+        }
+    }
+}
+
+fn serve(peer: UnixStream, answer: impl Fn(&str, Peer)) -> io::Result<()> {
     // For each piece, of which there are few: who is slower waits for nothing but itself.
     peer.set_read_timeout(Some(PEER))?;
     peer.set_write_timeout(Some(PEER))?;
     let mut question = String::new();
     (&peer).take(QUESTION_BYTES_MAX).read_to_string(&mut question)?;
-    peer.write_all(&answer(question.trim()))
+    answer(question.trim(), Peer(peer));
+    Ok(())
 }
 
-/// Asks the client that runs with this database; none if none does.
-pub fn ask(database: &Path, question: &str) -> io::Result<Option<Vec<u8>>> {
+/// Asks the client that runs with this database; none if none does. Its answer may take so long as
+/// `patience`.
+pub fn ask(database: &Path, question: &str, patience: Duration) -> io::Result<Option<Vec<u8>>> {
     let place = match Place::of(database) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         place => place?,
@@ -154,7 +171,7 @@ pub fn ask(database: &Path, question: &str) -> io::Result<Option<Vec<u8>>> {
     }
     let mut stream = UnixStream::from(socket);
     stream.set_nonblocking(false)?;
-    stream.set_read_timeout(Some(ASK))?;
+    stream.set_read_timeout(Some(patience))?;
     stream.set_write_timeout(Some(ASK))?;
     stream.write_all(question.as_bytes())?;
     stream.shutdown(std::net::Shutdown::Write)?;
@@ -175,7 +192,7 @@ mod tests {
         let mut source = StopSource::default();
         let listener = Arc::new(Listener::bind(database).unwrap());
         let (served, stop) = (Arc::clone(&listener), source.stop());
-        let echo = |question: &str| format!("{question}!").into_bytes();
+        let echo = |question: &str, peer: Peer| peer.answer(format!("{question}!").as_bytes());
         let crew = crate::crew::Crew::default();
         crew.spawn("status", move || served.run(&stop, echo)).unwrap();
         during(&listener);
@@ -186,7 +203,7 @@ mod tests {
 
     fn ask_twice(database: &Path) {
         for _ in 0..2 {
-            assert_eq!(ask(database, "how").unwrap().unwrap(), b"how!");
+            assert_eq!(ask(database, "how", ASK).unwrap().unwrap(), b"how!");
         }
     }
 
@@ -194,14 +211,14 @@ mod tests {
     fn a_running_client_answers_and_its_socket_is_for_its_user_and_goes_with_it() {
         let folder = tempfile::tempdir().unwrap();
         let database = folder.path().join("client.db");
-        assert!(ask(&database, "how").unwrap().is_none(), "nobody is there");
+        assert!(ask(&database, "how", ASK).unwrap().is_none(), "nobody is there");
         check(&database, |_| {
             ask_twice(&database);
             let mode = std::fs::metadata(path(&database)).unwrap().permissions().mode();
             assert_eq!(mode & 0o777, 0o600);
         });
         assert!(!path(&database).exists());
-        assert!(ask(&folder.path().join("no/such/folder.db"), "how").unwrap().is_none());
+        assert!(ask(&folder.path().join("no/such/folder.db"), "how", ASK).unwrap().is_none());
     }
 
     #[test]
@@ -218,7 +235,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let database = folder.path().join("client.db");
         drop(UnixListener::bind(path(&database)).unwrap());
-        assert!(ask(&database, "how").unwrap().is_none(), "nobody listens at it");
+        assert!(ask(&database, "how", ASK).unwrap().is_none(), "nobody listens at it");
         check(&database, |_| ask_twice(&database));
         std::fs::write(path(&database), "a letter").unwrap();
         let error = Listener::bind(&database).err().unwrap();

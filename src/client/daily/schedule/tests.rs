@@ -77,7 +77,11 @@ impl World {
     fn due(&self) -> Vec<Day> {
         let today = Day::of(self.unix);
         let days = today.plus(-30)..today;
-        self.lived.difference(&self.acknowledged).filter(|day| days.contains(day)).copied().collect()
+        self.lived
+            .difference(&self.acknowledged)
+            .filter(|day| days.contains(day))
+            .copied()
+            .collect()
     }
 
     fn pass(&mut self, time: Duration) {
