@@ -106,3 +106,77 @@ fn scan(scan: Option<&Scan>, now: u64) -> String {
         ),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::report::{Parked, ParkedFor, Reported, WatchFailure};
+    use crate::wire::{Day, Few};
+
+    /// 2026-11-28T13:00:00Z.
+    const NOW: u64 = 1_795_870_800;
+
+    fn report() -> Report {
+        let reason = "its name cannot be stored: it is not UTF-8; hint: rename it".into();
+        Report {
+            files: 812,
+            bytes: 96_300_000,
+            failures: 3,
+            parked: Parked {
+                count: 2,
+                reasons: [ParkedFor { reason, count: 2 }].into_iter().collect(),
+            },
+            queue: Queue { length: 15, oldest_seconds: Some(240) },
+            watches: Watches { count: 1, directories: Some(1204), files: 12_345 },
+            last_scan: Some(Scan { ended_at: NOW - 1564, duration_ms: 340, files: 12_345 }),
+            free_disk_bytes: Some(12_300_000_000),
+            ..Report::of(Day::of(NOW as i64), NOW)
+        }
+    }
+
+    fn check(verdict: Verdict, remarks: &[&str]) -> CrossCheck {
+        let remarks: Few<_, 8> = remarks.iter().map(|remark| (*remark).into()).collect();
+        CrossCheck { verdict, files: 812, bytes: 96_300_000, remarks }
+    }
+
+    #[test]
+    fn a_report_that_was_sent_is_shown_as_the_readme_does() {
+        let (report, check) = (report(), check(Verdict::Agrees, &[]));
+        let answer = Reported { success: true, date: report.date, check };
+        let text = sent(&Sent { report, answer });
+        let readme = include_str!("../../../README.md");
+        assert!(readme.contains(&format!("report --now -c client.yaml\n{text}```\n")), "{text}");
+    }
+
+    #[test]
+    fn what_is_not_known_is_left_out_and_what_is_wrong_stands_out() {
+        let day = Day::of(NOW as i64);
+        let failures = [WatchFailure { path: "/a\n".into(), reason: "gone".into() }];
+        let report =
+            Report { watch_failures: failures.into_iter().collect(), ..Report::of(day, NOW) };
+        let expected = "report    2026-11-28, as of now; s3up report --now sends it\n\
+                        uploaded  0 files, 0 B; 0 failures\n\
+                        parked    0 files\n\
+                        queue     empty\n\
+                        watches   0 watched folders; 0 files in the bucket\n          \
+                        NOT heard: /a\\n: gone\n\
+                        scan      none has come to its end\n";
+        assert_eq!(unsent(&report), expected);
+    }
+
+    #[test]
+    fn what_the_server_counted_is_told_by_its_verdict() {
+        for (verdict, remarks, expected) in [
+            (Verdict::Agrees, &[][..], "agrees: 812 files, 96.3 MB"),
+            (
+                Verdict::Explained,
+                &["why"],
+                "is 812 files, 96.3 MB, as can be when all is well; why",
+            ),
+            (Verdict::Differs, &["a", "b"], "DIFFERS: 812 files, 96.3 MB; a; b"),
+            (Verdict::Unknown, &["no ledger yet"], "has nothing to compare with; no ledger yet"),
+        ] {
+            assert_eq!(own_count(&check(verdict, remarks)), expected);
+        }
+    }
+}
