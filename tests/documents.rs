@@ -89,8 +89,8 @@ fn check_keys(known: BTreeSet<String>, groups: &[&str], heading: &str) {
 #[test]
 fn the_readme_lists_every_key_of_the_client_and_no_other() {
     let unknown = "x: 1\nserver: {x: 1}\nwatches: [{x: 1}]\ndatabase: {x: 1}\nscan: {x: 1}\n\
-                   stability: {x: 1}\nupload: {x: 1}\n";
-    let groups = ["server", "watches", "database", "scan", "stability", "upload"];
+                   stability: {x: 1}\nupload: {x: 1}\nmetrics: {x: 1}\n";
+    let groups = ["server", "watches", "database", "scan", "stability", "upload", "metrics"];
     check_keys(known(&client(unknown).unwrap_err()), &groups, "### client.yaml");
 }
 

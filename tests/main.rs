@@ -43,6 +43,7 @@ mod pair_database;
 mod pair_faults;
 mod pair_files;
 mod pair_filters;
+mod pair_metrics;
 mod pair_odd_files;
 mod pair_signals;
 mod pair_start;

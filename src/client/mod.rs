@@ -25,6 +25,7 @@ pub mod form;
 pub mod herald;
 pub mod hints;
 pub mod losses;
+pub mod metrics;
 pub mod outage;
 pub mod paced;
 pub mod parking;
@@ -64,6 +65,7 @@ use denied::Denied;
 use disk::LocalDisk;
 use herald::{Bar, Herald};
 use hints::Hints;
+use metrics::Textfile;
 use progress::Progress;
 use queue::SharedQueue;
 use scanner::{ScanRequest, Scanner, Scans};
@@ -185,6 +187,7 @@ pub fn run(config: Config, bar: Option<Bar>) -> Result<(), ClientError> {
     let inside = Inside { progress: Arc::clone(&progress), queue: Arc::clone(&queue), started };
     let (errands, errands_to_do) = bounded(ERRANDS_MAX);
     let reporter = reporter(&config, &database, &inside, Arc::clone(&transport));
+    let textfile = textfile(&config, &database, &inside);
     let clock_set = clock_set(scans.clone(), errands.clone());
     let desk = Desk { inside, scans, errands };
     let uploader = Arc::new(Uploader {
@@ -226,6 +229,10 @@ pub fn run(config: Config, bar: Option<Bar>) -> Result<(), ClientError> {
     supervisor.spawn("herald", move || herald.run(&token))?;
     let token = stop.stop();
     supervisor.spawn("reporter", move || reporter.run(&errands_to_do, &token))?;
+    if let Some(textfile) = textfile {
+        let token = stop.stop();
+        supervisor.spawn("metrics", move || textfile.run(&token))?;
+    }
 
     let ended = supervisor.wait();
     if let Ended::Signal(signal) = ended {
@@ -267,6 +274,13 @@ fn reporter(
         server,
         schedule,
     }
+}
+
+/// Where figures are written, if anywhere.
+fn textfile(config: &Config, database: &Arc<Database>, inside: &Inside) -> Option<Textfile> {
+    let path = config.textfile.clone()?;
+    let (database, inside) = (Arc::clone(database), inside.clone());
+    Some(Textfile { path, inside, database, watches: config.watches.len() as u64 })
 }
 
 /// Tells those whom it concerns that the clock was set.

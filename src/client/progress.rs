@@ -4,10 +4,12 @@
 //! read it. It owns the counters, behind one mutex that is held for a few assignments. It decides
 //! nothing and reads no clock: moments are arguments, in seconds since 1970.
 
+use crate::wire::Fault;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::io::{self, Read};
+use std::ops::{Deref, DerefMut};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -19,6 +21,8 @@ pub struct Progress {
     sent: AtomicU64,
     stir: Sender<()>,
     stirred: Receiver<()>,
+    bell: Sender<()>,
+    news: Receiver<()>,
 }
 
 #[derive(Debug, Default)]
@@ -27,13 +31,61 @@ struct State {
     next_hand: u64,
     files: u64,
     bytes: u64,
-    failures: u64,
+    failures: BTreeMap<Attempt, u64>,
     last_success: Option<i64>,
     server: ServerState,
     trouble: Option<Trouble>,
     scanning: Option<ScanBegun>,
     last_scan: Option<ScanDone>,
+    last_complete: Option<ScanDone>,
     watches: BTreeMap<PathBuf, Option<String>>,
+}
+
+/// By what an attempt to upload a file failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Attempt {
+    /// The file cannot be read.
+    Unreadable,
+    /// The server does not want this file.
+    Refused,
+    /// Something went wrong on the way, for this once.
+    Broken,
+    /// The server does not know the key.
+    Key,
+    /// The server is away, or cannot store anything now.
+    Server,
+}
+
+impl Attempt {
+    /// All of them.
+    pub const ALL: [Self; 5] =
+        [Self::Unreadable, Self::Refused, Self::Broken, Self::Key, Self::Server];
+
+    /// By what an attempt failed that the server, or the way to it, is at fault for.
+    pub fn of(fault: Fault) -> Self {
+        match fault {
+            Fault::Request => Self::Refused,
+            Fault::Exchange => Self::Broken,
+            Fault::Key => Self::Key,
+            Fault::Server => Self::Server,
+        }
+    }
+
+    /// Its name for programs.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Unreadable => "unreadable",
+            Self::Refused => "refused",
+            Self::Broken => "broken",
+            Self::Key => "key",
+            Self::Server => "server",
+        }
+    }
+
+    /// Whether it counts against the file.
+    fn is_files(self) -> bool {
+        matches!(self, Self::Unreadable | Self::Refused | Self::Broken)
+    }
 }
 
 #[derive(Debug)]
@@ -161,7 +213,9 @@ pub struct Snapshot {
 impl Default for Progress {
     fn default() -> Self {
         let (stir, stirred) = bounded(1);
-        Self { state: Mutex::default(), sent: AtomicU64::new(0), stir, stirred }
+        let (bell, news) = bounded(1);
+        let (state, sent) = (Mutex::default(), AtomicU64::new(0));
+        Self { state, sent, stir, stirred, bell, news }
     }
 }
 
@@ -170,7 +224,7 @@ impl Progress {
     pub fn take_in_hand(self: &Arc<Self>, path: &Arc<Path>, size: u64) -> Sending {
         let sent = Arc::new(AtomicU64::new(0));
         let hand = Hand { path: Arc::clone(path), size, sent: Arc::clone(&sent) };
-        let mut state = self.lock();
+        let mut state = self.change();
         let number = state.next_hand;
         state.next_hand += 1;
         state.hands.insert(number, hand);
@@ -181,26 +235,31 @@ impl Progress {
 
     /// A file was uploaded and noted in the database.
     pub fn uploaded(&self, bytes: u64, now: i64) {
-        let mut state = self.lock();
+        let mut state = self.change();
         state.files += 1;
         state.bytes += bytes;
         state.last_success = Some(now);
         state.trouble = None;
     }
 
-    /// An attempt failed, for whatever reason.
-    pub fn failed(&self) {
-        self.lock().failures += 1;
+    /// An attempt failed.
+    pub fn failed(&self, attempt: Attempt) {
+        *self.change().failures.entry(attempt).or_default() += 1;
+    }
+
+    /// A worker is through with a turn, whatever came of it.
+    pub fn turned(&self) {
+        self.ring();
     }
 
     /// The server serves us.
     pub fn server_answers(&self, now: i64) {
-        self.lock().server = ServerState::Answers { last: now };
+        self.change().server = ServerState::Answers { last: now };
     }
 
     /// The server does not answer, or does not serve us.
     pub fn server_fails(&self, cause: String, now: i64) {
-        let mut state = self.lock();
+        let mut state = self.change();
         let since = match state.server {
             ServerState::Fails { since, .. } => since,
             _ => now,
@@ -212,38 +271,57 @@ impl Progress {
 
     /// The client itself cannot do what every upload needs.
     pub fn troubled(&self, cause: String, now: i64) {
-        let mut state = self.lock();
+        let mut state = self.change();
         let since = state.trouble.as_ref().map_or(now, |trouble| trouble.since);
         state.trouble = Some(Trouble { since, cause });
     }
 
     /// A scan of everything begins.
     pub fn scan_begins(&self, cause: &str, now: i64) {
-        self.lock().scanning = Some(ScanBegun { cause: cause.to_owned(), started: now });
+        self.change().scanning = Some(ScanBegun { cause: cause.to_owned(), started: now });
         self.stir();
     }
 
     /// The scan of everything that was begun has ended.
     pub fn scan_ends(&self, seconds: f64, files: u64, queued: u64, complete: bool) {
-        let mut state = self.lock();
+        let mut state = self.change();
         if let Some(ScanBegun { cause, started }) = state.scanning.take() {
-            state.last_scan = Some(ScanDone { cause, started, seconds, files, queued, complete });
+            let done = ScanDone { cause, started, seconds, files, queued, complete };
+            if complete {
+                state.last_complete = Some(done.clone());
+            }
+            state.last_scan = Some(done);
         }
     }
 
     /// Events of a watched folder are heard.
     pub fn watched(&self, folder: &Path) {
-        self.lock().watches.insert(folder.to_owned(), None);
+        self.change().watches.insert(folder.to_owned(), None);
     }
 
     /// Events of a watched folder are not heard, and why.
     pub fn unwatched(&self, folder: &Path, why: String) {
-        self.lock().watches.insert(folder.to_owned(), Some(why));
+        self.change().watches.insert(folder.to_owned(), Some(why));
     }
 
     /// Becomes ready when work has begun since it was received last.
     pub fn stirred(&self) -> &Receiver<()> {
         &self.stirred
+    }
+
+    /// Becomes ready when anything is different from how it was when this was received last.
+    pub fn news(&self) -> &Receiver<()> {
+        &self.news
+    }
+
+    /// How many attempts failed since the start, by what.
+    pub fn failures(&self) -> BTreeMap<Attempt, u64> {
+        self.lock().failures.clone()
+    }
+
+    /// The last scan of everything that came to its end, also if a later one broke off.
+    pub fn last_complete_scan(&self) -> Option<ScanDone> {
+        self.lock().last_complete.clone()
     }
 
     /// Bytes of files that were sent since the start, repeated ones included.
@@ -264,6 +342,7 @@ impl Progress {
     /// All of it as it stands now.
     pub fn snapshot(&self) -> Snapshot {
         let state = self.lock();
+        let failures = state.failures.iter().filter(|(attempt, _)| attempt.is_files());
         let in_hand = |hand: &Hand| InHand {
             path: hand.path.to_string_lossy().into_owned(),
             size: hand.size,
@@ -277,7 +356,7 @@ impl Progress {
             uploads: Uploads {
                 files: state.files,
                 bytes: state.bytes,
-                failures: state.failures,
+                failures: failures.map(|(_, count)| count).sum(),
                 last_success: state.last_success,
                 in_hand: state.hands.values().map(in_hand).collect(),
             },
@@ -294,9 +373,47 @@ impl Progress {
         let _ = self.stir.try_send(());
     }
 
+    fn ring(&self) {
+        // A full channel says it already.
+        let _ = self.bell.try_send(());
+    }
+
+    /// Takes the counters to change them.
+    fn change(&self) -> Change<'_> {
+        Change { state: self.lock(), progress: self }
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         // No method leaves the counters half changed in a way that anybody acts on.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The counters in the hands of one who changes them. Those who look are told when it is done: before,
+/// they might look too early.
+struct Change<'p> {
+    state: MutexGuard<'p, State>,
+    progress: &'p Progress,
+}
+
+impl Deref for Change<'_> {
+    type Target = State;
+
+    fn deref(&self) -> &State {
+        &self.state
+    }
+}
+
+impl DerefMut for Change<'_> {
+    fn deref_mut(&mut self) -> &mut State {
+        &mut self.state
+    }
+}
+
+impl Drop for Change<'_> {
+    fn drop(&mut self) {
+        // While it is still held: whoever is woken waits for it.
+        self.progress.ring();
     }
 }
 
@@ -317,7 +434,7 @@ impl Sending {
 
 impl Drop for Sending {
     fn drop(&mut self) {
-        self.progress.lock().hands.remove(&self.number);
+        self.progress.change().hands.remove(&self.number);
     }
 }
 
@@ -360,7 +477,8 @@ mod tests {
     fn what_was_uploaded_and_what_failed_adds_up() {
         let progress = Progress::default();
         progress.uploaded(10, 100);
-        progress.failed();
+        progress.failed(Attempt::Broken);
+        progress.failed(Attempt::Key);
         progress.uploaded(5, 200);
         let expected = Uploads {
             files: 2,
@@ -370,6 +488,50 @@ mod tests {
             ..Uploads::default()
         };
         assert_eq!(progress.snapshot().uploads, expected);
+    }
+
+    #[test]
+    fn attempts_are_told_apart_by_what_they_failed_by() {
+        let progress = Progress::default();
+        for attempt in Attempt::ALL {
+            progress.failed(attempt);
+        }
+        progress.failed(Attempt::of(Fault::Server));
+        let failures: Vec<(&str, u64)> =
+            progress.failures().iter().map(|(attempt, count)| (attempt.name(), *count)).collect();
+        assert_eq!(
+            failures,
+            [("unreadable", 1), ("refused", 1), ("broken", 1), ("key", 1), ("server", 2)]
+        );
+        assert_eq!(progress.snapshot().uploads.failures, 3, "those that count against a file");
+    }
+
+    #[test]
+    fn whatever_changes_is_news_once_and_to_look_is_none() {
+        let progress = Arc::new(Progress::default());
+        let path: Arc<Path> = Arc::from(Path::new("/data/a"));
+        let mut sending = None;
+        let changes: [&mut dyn FnMut(); 11] = [
+            &mut || sending = Some(progress.take_in_hand(&path, 5)),
+            &mut || progress.uploaded(1, 1),
+            &mut || progress.failed(Attempt::Server),
+            &mut || progress.turned(),
+            &mut || progress.server_answers(1),
+            &mut || progress.server_fails("x".into(), 1),
+            &mut || progress.troubled("x".into(), 1),
+            &mut || progress.scan_begins("start", 1),
+            &mut || progress.scan_ends(1.0, 1, 1, true),
+            &mut || progress.watched(&path),
+            &mut || progress.unwatched(&path, "gone".into()),
+        ];
+        for change in changes {
+            change();
+            progress.snapshot();
+            assert!(progress.news().try_recv().is_ok());
+            assert!(progress.news().try_recv().is_err());
+        }
+        drop(sending);
+        assert!(progress.news().try_recv().is_ok());
     }
 
     #[test]
@@ -410,9 +572,12 @@ mod tests {
         let cause = "start".to_owned();
         let done =
             ScanDone { cause, started: 100, seconds: 2.5, files: 7, queued: 3, complete: true };
-        assert_eq!(snapshot.last_scan, Some(done));
+        assert_eq!(snapshot.last_scan, Some(done.clone()));
         let begun = ScanBegun { cause: "interval".into(), started: 200 };
         assert_eq!(snapshot.scanning, Some(begun));
+        progress.scan_ends(0.1, 0, 0, false);
+        assert_eq!(progress.snapshot().last_scan.map(|scan| scan.complete), Some(false));
+        assert_eq!(progress.last_complete_scan(), Some(done));
     }
 
     #[test]

@@ -15,7 +15,7 @@ use crate::client::outage::{Outage, Waits};
 use crate::client::paced::Paced;
 use crate::client::parking;
 use crate::client::plan::{self, Need, Recall, Record};
-use crate::client::progress::Progress;
+use crate::client::progress::{Attempt, Progress};
 use crate::client::queue::{SharedQueue, Task};
 use crate::client::remote::{Failure, Remote};
 use crate::client::retry;
@@ -96,6 +96,7 @@ impl<D: Disk, R: Remote, C: Clock> Uploader<D, R, C> {
                 self.queue.put_back(Task::new(path, watch, None, since), now);
             }
         }
+        self.progress.turned();
     }
 
     fn turn(&self, mut task: Task) -> Result<Turn, DatabaseError> {
@@ -104,7 +105,13 @@ impl<D: Disk, R: Remote, C: Clock> Uploader<D, R, C> {
         let now = match self.look(&path) {
             Ok(Some(sighting)) => sighting,
             Ok(None) => return self.gone(&path),
-            Err(error) => return self.failed(task, &format!("cannot look at it: {error}")),
+            Err(error) => {
+                return self.failed(
+                    task,
+                    Attempt::Unreadable,
+                    &format!("cannot look at it: {error}"),
+                );
+            }
         };
         let record = self.database.record(&path)?;
         let need = plan::need(record.as_ref(), remote_path.as_str(), &now.fingerprint);
@@ -129,7 +136,11 @@ impl<D: Disk, R: Remote, C: Clock> Uploader<D, R, C> {
             Ok(None) => return self.gone(&path),
             Err(error) => {
                 let hint = "hint: let this user read it";
-                return self.failed(task, &format!("cannot open it: {error}; {hint}"));
+                return self.failed(
+                    task,
+                    Attempt::Unreadable,
+                    &format!("cannot open it: {error}; {hint}"),
+                );
             }
         };
         if opened != now.fingerprint {
@@ -137,7 +148,13 @@ impl<D: Disk, R: Remote, C: Clock> Uploader<D, R, C> {
         }
         if let Need::Compare(stored) = need {
             match self.digest(&mut file) {
-                Err(error) => return self.failed(task, &format!("cannot read it: {error}")),
+                Err(error) => {
+                    return self.failed(
+                        task,
+                        Attempt::Unreadable,
+                        &format!("cannot read it: {error}"),
+                    );
+                }
                 Ok(digest) if digest == stored && self.untouched(&file, &path, &opened) => {
                     self.database.unchanged(&path, &opened)?;
                     return Ok(Turn::Done);
@@ -204,7 +221,9 @@ impl<D: Disk, R: Remote, C: Clock> Uploader<D, R, C> {
         // A large object's metadata is written before its bytes, so its digest has to come first;
         // a small one is read only once.
         let sha256 = match (opened.size > self.hashed_first_above).then(|| self.digest(&mut file)) {
-            Some(Err(error)) => return self.failed(task, &format!("cannot read it: {error}")),
+            Some(Err(error)) => {
+                return self.failed(task, Attempt::Unreadable, &format!("cannot read it: {error}"));
+            }
             Some(Ok(digest)) => Some(digest),
             None => None,
         };
@@ -318,10 +337,16 @@ impl<D: Disk, R: Remote, C: Clock> Uploader<D, R, C> {
         match failure.fault() {
             Fault::Request => {
                 self.server_answers();
-                self.progress.failed();
+                self.progress.failed(Attempt::Refused);
                 self.park(&task.path, &failure.to_string())
             }
-            Fault::Exchange => self.failed(task, &failure.to_string()),
+            Fault::Exchange => {
+                let attempt = match failure {
+                    Failure::File(_) => Attempt::Unreadable,
+                    _ => Attempt::Broken,
+                };
+                self.failed(task, attempt, &failure.to_string())
+            }
             fault @ (Fault::Key | Fault::Server) => self.unserved(task, fault, failure),
         }
     }
@@ -333,6 +358,7 @@ impl<D: Disk, R: Remote, C: Clock> Uploader<D, R, C> {
         fault: Fault,
         failure: &Failure,
     ) -> Result<Turn, DatabaseError> {
+        self.progress.failed(Attempt::of(fault));
         let now = self.clock.monotonic();
         let asked = failure.retry_after();
         let waits = self.outage().failed(fault, &mut task.fault, asked, now, fastrand::f64());
@@ -358,9 +384,14 @@ impl<D: Disk, R: Remote, C: Clock> Uploader<D, R, C> {
         Ok(Turn::Again(task, now + delay))
     }
 
-    fn failed(&self, mut task: Task, reason: &str) -> Result<Turn, DatabaseError> {
+    fn failed(
+        &self,
+        mut task: Task,
+        attempt: Attempt,
+        reason: &str,
+    ) -> Result<Turn, DatabaseError> {
         task.failures += 1;
-        self.progress.failed();
+        self.progress.failed(attempt);
         if task.failures > self.upload.retry_attempts {
             return self.park(&task.path, reason);
         }

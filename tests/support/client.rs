@@ -37,6 +37,8 @@ pub(crate) struct Client {
     pub(crate) max_attempts: u32,
     pub(crate) max_wait_seconds: u32,
     pub(crate) database: PathBuf,
+    /// Where it writes figures, if anywhere.
+    pub(crate) textfile: Option<PathBuf>,
     /// By which command it is started; see [`Daemon::start_within`].
     pub(crate) wrapper: Vec<String>,
     slot: Slot,
@@ -72,6 +74,7 @@ impl Client {
             max_attempts: 100,
             max_wait_seconds: 3600,
             database: folder.path().join("client.db"),
+            textfile: None,
             wrapper: vec![],
             folder,
             slot: Slot::default(),
@@ -137,6 +140,9 @@ impl Client {
             self.max_attempts,
             self.max_wait_seconds
         );
+        if let Some(textfile) = &self.textfile {
+            yaml = format!("metrics:\n  textfile: {textfile:?}\n{yaml}");
+        }
         for Watch { folder, prefix, recursive, more } in &self.watches {
             yaml += &format!(
                 "  - local_path: {folder:?}\n    remote_prefix: \"{prefix}\"\n    \

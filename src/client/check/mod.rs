@@ -26,6 +26,7 @@ use std::time::SystemTime;
 
 const FOLDER: &str = "folder";
 const DATABASE: &str = "database";
+const METRICS: &str = "metrics";
 const TRUST: &str = "trust";
 const SERVER: &str = "server";
 const KEY: &str = "key";
@@ -38,6 +39,9 @@ pub fn run(file: &Path, config: &Config, form: Form, out: &mut dyn Write) -> io:
     list.ok("configuration", format!("{}, {watches}", file.display()))?;
     folders(config, &mut list)?;
     database(&config.database, &mut list)?;
+    if let Some(textfile) = &config.textfile {
+        metrics(textfile, &mut list)?;
+    }
     if let Some(transport) = trust(config, &mut list)? {
         server(&transport, &mut list)?;
     }
@@ -99,6 +103,18 @@ fn database(path: &Path, list: &mut Checklist<'_>) -> io::Result<()> {
         }
         Ok(Asked::Silence(why)) => list.warning(DATABASE, format!("{path:?} is in use; {why}")),
         Err(error) => list.failed(DATABASE, error),
+    }
+}
+
+fn metrics(textfile: &Path, list: &mut Checklist<'_>) -> io::Result<()> {
+    let folder = textfile.parent().unwrap_or(Path::new("/"));
+    match access(folder, Access::WRITE_OK | Access::EXEC_OK) {
+        Ok(()) => list.ok(METRICS, format!("{textfile:?}")),
+        Err(error) => {
+            let hint = "hint: it must exist and this user must be able to write to it (key \
+                        metrics.textfile)";
+            list.failed(METRICS, format!("{folder:?}: {}; {hint}", io::Error::from(error)))
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! Pure: text in, a checked [`Config`] or every problem at once out.
 
+mod metrics;
 mod server;
 mod watches;
 
@@ -32,6 +33,8 @@ pub struct Config {
     pub stability: Stability,
     /// How files are sent.
     pub upload: Upload,
+    /// Where figures are written for Prometheus (`metrics.textfile`); `None` for nowhere.
+    pub textfile: Option<PathBuf>,
 }
 
 /// What a scan takes, and when.
@@ -76,6 +79,9 @@ pub fn parse(file: &str, text: &str, environment: Environment<'_>) -> Result<Con
         let scan = root.section_or_default("scan", scan);
         let stability = root.section_or_default("stability", stability);
         let upload = root.section_or_default("upload", upload);
+        let watched = watches.as_deref().unwrap_or_default();
+        let textfile =
+            root.section_or_default("metrics", |section| metrics::textfile(section, watched));
         Some(Config {
             server: server?,
             database: database?,
@@ -83,6 +89,7 @@ pub fn parse(file: &str, text: &str, environment: Environment<'_>) -> Result<Con
             scan: scan?,
             stability: stability?,
             upload: upload?,
+            textfile: textfile?,
         })
     })
 }
@@ -286,6 +293,23 @@ upload:
             &with("stability: {max_wait_seconds: 5}"),
             "client.yaml:18: stability.max_wait_seconds: is 5; with two looks 3 seconds apart \
              (stability.debounce_seconds) it has to be 6 at least",
+        );
+    }
+
+    #[test]
+    fn figures_go_to_a_file_that_a_collector_reads_and_that_is_not_backed_up() {
+        let textfile = |settings: &str| read(&with(settings)).unwrap().textfile;
+        assert_eq!(textfile(""), None);
+        assert_eq!(textfile("metrics: {textfile: /var/x/a.prom}"), Some("/var/x/a.prom".into()));
+        check(
+            &with("metrics: {textfile: /var/x/a.txt}"),
+            "client.yaml:18: metrics.textfile: \"/var/x/a.txt\": does not end in .prom, as the name of \
+             each file does that node_exporter reads",
+        );
+        check(
+            &with("metrics: {textfile: /var/www/webapp/uploads/x/a.prom}"),
+            "client.yaml:18: metrics.textfile: lies in the watched folder \
+             \"/var/www/webapp/uploads\": each time it is written it would be uploaded",
         );
     }
 
