@@ -246,7 +246,11 @@ fn folder_and_database_that_cannot_be_used_fail_the_check_each_with_its_name() {
     let gone = pair.client.watch("gone", "gone/");
     std::fs::remove_dir(&gone).unwrap();
     pair.client.database = "/nowhere/at/all/client.db".into();
+    pair.client.textfile = Some(pair.client.beside("s3up.prom"));
     let stdout = check_fails(&pair.client, "database", "\"/nowhere/at/all\": No such file");
+    assert!(line(&stdout, "metrics").starts_with("ok: "), "{stdout}");
+    pair.client.textfile = Some("/nowhere/at/all/s3up.prom".into());
+    check_fails(&pair.client, "metrics", "\"/nowhere/at/all\": No such file");
     let folders: Vec<&str> = stdout.lines().filter(|line| line.starts_with("folder ")).collect();
     assert!(folders[0].contains(" ok: ") && folders[1].contains(&format!("FAILED: {gone:?}")));
     assert!(line(&stdout, "key").starts_with("ok: "), "the other steps go on: {stdout}");
