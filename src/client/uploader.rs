@@ -5,6 +5,7 @@
 //! unchanged; everything before may be repeated. Workers never sleep on a file: what has to wait
 //! goes back to the queue with a time.
 
+use crate::client::attempt::Attempt;
 use crate::client::bandwidth::Bucket;
 use crate::client::config::{Stability, Upload, Watch};
 use crate::client::database::Database;
@@ -15,7 +16,7 @@ use crate::client::outage::{Outage, Waits};
 use crate::client::paced::Paced;
 use crate::client::parking;
 use crate::client::plan::{self, Need, Recall, Record};
-use crate::client::progress::{Attempt, Progress};
+use crate::client::progress::Progress;
 use crate::client::queue::{SharedQueue, Task};
 use crate::client::remote::{Failure, Remote};
 use crate::client::retry;

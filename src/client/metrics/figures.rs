@@ -2,7 +2,8 @@
 //!
 //! Pure. Names and meanings are promised to whoever has rules for them; the README lists them.
 
-use crate::client::progress::{Attempt, ScanDone, ServerState, Snapshot};
+use crate::client::attempt::Attempt;
+use crate::client::progress::{ScanDone, ServerState, Snapshot};
 use prometheus_client::encoding::prometheus_text;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
