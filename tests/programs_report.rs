@@ -107,18 +107,19 @@ fn a_count_that_differs_is_a_warning_that_says_how() {
     assert!(line.ends_with("count DIFFERS: 1 file, 10 B; 2 files less; look"), "{line}");
 }
 
-/// The one line that the log has of a report that was not taken.
+/// The one line that the log has of a report that was not taken, and its level.
 #[track_caller]
-fn check_not_taken(step: Step, expected: &[&str]) {
+fn check_not_taken(step: Step, level: &str, expected: &[&str]) {
     let second = reported(today().plus(-1), "agrees", &[]);
     let (mut client, server) = client_of_yesterday(vec![step, second]);
     client.start();
-    let line = client.daemon().wait_for(" WARN");
+    let line = client.daemon().wait_for("report");
+    assert!(line.contains(level), "{line}");
     for part in expected {
         assert!(line.contains(part), "{part:?} in {line}");
     }
     assert!(client.stop().success());
-    assert_eq!(client.log().matches(" WARN").count(), 1);
+    assert_eq!(client.log().lines().filter(|line| line.contains("report")).count(), 1);
     assert_eq!(server.asked().len(), 1, "it is not tried again at once");
 }
 
@@ -126,21 +127,23 @@ fn check_not_taken(step: Step, expected: &[&str]) {
 fn each_way_not_to_take_a_report_is_one_line_in_the_log() {
     let later = "sent again and again, with pauses: ";
     let tomorrow = "no report is sent before tomorrow: the server answers ";
-    check_not_taken(refused(503, &["retry-after: 7"], "unavailable"), &[later, "503 unavailable"]);
-    check_not_taken(refused(500, &[], "internal"), &[later, "500 internal: what it says"]);
-    check_not_taken(
-        refused(401, &[], "unauthorized"),
-        &[tomorrow, "401", "hint: compare server.api_key"],
-    );
-    check_not_taken(refused(404, &[], "not_found"), &[tomorrow, "404", "older than this client"]);
-    check_not_taken(Step::Answer(answer(405, &[], "<html>")), &[tomorrow, "405", "older"]);
-    check_not_taken(
-        refused(400, &[], "bad_request"),
-        &["not sent again before tomorrow: ", "400 bad_request"],
-    );
-    check_not_taken(Step::Answer(answer(200, &[], "hello")), &[later, "not what was asked for"]);
-    check_not_taken(reported(today(), "agrees", &[]), &[later, "it confirms "]);
-    check_not_taken(Step::Hang, &[later, "no answer from "]);
+    for (step, level, expected) in [
+        (refused(503, &["retry-after: 7"], "unavailable"), " WARN", [later, "503 unavailable"]),
+        (refused(500, &[], "internal"), " WARN", [later, "500 internal: what it says"]),
+        (refused(401, &[], "unauthorized"), " WARN", [tomorrow, "hint: compare server.api_key"]),
+        (refused(404, &[], "not_found"), " INFO", [tomorrow, "hint: that server keeps no reports"]),
+        (
+            Step::Answer(answer(405, &[], "<html>")),
+            " INFO",
+            [tomorrow, "405 without an error code"],
+        ),
+        (refused(400, &[], "bad_request"), " WARN", ["again before tomorrow: ", "400 bad_request"]),
+        (Step::Answer(answer(200, &[], "hello")), " WARN", [later, "not what was asked for"]),
+        (reported(today(), "agrees", &[]), " WARN", [later, "it confirms "]),
+        (Step::Hang, " WARN", [later, "no answer from "]),
+    ] {
+        check_not_taken(step, level, &expected);
+    }
 }
 
 #[test]

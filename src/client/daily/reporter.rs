@@ -175,6 +175,8 @@ impl Reporter {
 
     fn failed(&mut self, day: Day, failure: &Failure) {
         let put = self.schedule.failed(day, failure, &now(), fastrand::f64());
+        // Not to keep reports is a server's good right.
+        let level = if keeps_none(failure) { log::Level::Info } else { log::Level::Warn };
         let failure = explained(failure);
         match put {
             Put::Off { first: true } => log::warn!(
@@ -182,7 +184,7 @@ impl Reporter {
                  {failure}"
             ),
             Put::Off { first: false } => log::debug!("{day} was not reported: {failure}"),
-            Put::ToTomorrow => log::warn!("no report is sent before tomorrow: {failure}"),
+            Put::ToTomorrow => log::log!(level, "no report is sent before tomorrow: {failure}"),
             Put::Aside => {
                 log::warn!("the report of {day} is not sent again before tomorrow: {failure}");
             }
@@ -198,11 +200,16 @@ impl Reporter {
     }
 }
 
+/// Whether the server has no place for reports.
+pub fn keeps_none(failure: &Failure) -> bool {
+    matches!(failure, Failure::Refused { status: 404 | 405, .. })
+}
+
 /// Why a report was not taken, with what to do about it.
 pub fn explained(failure: &Failure) -> String {
     let hint = match failure {
-        Failure::Refused { status: 404 | 405, .. } => {
-            "; hint: is s3up-server there older than this client, and without reports?"
+        _ if keeps_none(failure) => {
+            "; hint: that server keeps no reports: it is older than this client, or has no database"
         }
         Failure::Refused { status: 401 | 403, .. } => {
             "; hint: compare server.api_key with the server's clients"

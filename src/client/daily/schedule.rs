@@ -129,7 +129,7 @@ impl Schedule {
     /// Takes in that the report of `day` was not taken.
     pub fn failed(&mut self, day: Day, failure: &Failure, now: &Now, chance: f64) -> Put {
         let put = match (failure, failure.fault()) {
-            // A server from before there were reports, or something else that answers in its place.
+            // A server that keeps none, or something else that answers in its place.
             (Failure::Refused { status: 404 | 405, .. }, _) | (_, Fault::Key) => Put::ToTomorrow,
             (_, Fault::Request) => Put::Aside,
             (_, Fault::Exchange) if self.failures + 1 >= EXCHANGES_MAX => Put::Aside,

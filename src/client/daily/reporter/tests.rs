@@ -177,8 +177,8 @@ fn what_the_server_refused_is_sent_at_once_after_it_took_one_that_was_asked_for(
     };
     assert_eq!(
         why,
-        "the server answers 404 e: m; hint: is s3up-server there older than this client, and \
-         without reports?"
+        "the server answers 404 e: m; hint: that server keeps no reports: it is older than this \
+         client, or has no database"
     );
     assert!(matches!(bench.ask(Ok(Verdict::Unknown)), NowAnswer::Sent(_)));
     for days in [2, 1] {
