@@ -90,7 +90,7 @@ impl Bench {
         let listener = Listener::bind(&database).unwrap();
         let (errands, mut over) = (&self.errands, StopSource::default());
         let stop = over.stop();
-        std::thread::scope(|scope| {
+        let (heard, told) = std::thread::scope(|scope| {
             scope.spawn(|| {
                 listener.run(&stop, |question, peer| {
                     assert_eq!(question, REPORT);
@@ -98,13 +98,15 @@ impl Bench {
                 });
             });
             let asked = scope.spawn(|| socket::ask(&database, REPORT, ASK));
-            assert_eq!(self.heard(), 0);
+            let heard = self.heard.recv_timeout(ASK);
             self.answer(answer);
-            let told = asked.join().unwrap().unwrap().unwrap();
+            let told = asked.join();
             over.raise();
             listener.close();
-            serde_json::from_slice(&told).unwrap()
-        })
+            (heard, told)
+        });
+        assert_eq!(heard.expect("a report").date, Day::of(clock::unix_seconds()));
+        serde_json::from_slice(&told.unwrap().unwrap().unwrap()).unwrap()
     }
 
     fn due(&self) -> usize {
