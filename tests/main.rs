@@ -45,6 +45,7 @@ mod pair_files;
 mod pair_filters;
 mod pair_metrics;
 mod pair_odd_files;
+mod pair_reports;
 mod pair_signals;
 mod pair_start;
 mod pair_tls;
