@@ -70,10 +70,10 @@ mod tests {
         let long = Some(1000 * HOUR);
         for (ago, expected) in [
             (0, Standing::Healthy),
-            (26 * HOUR - 1, Standing::Healthy),
-            (26 * HOUR, Standing::Late),
-            (50 * HOUR - 1, Standing::Late),
-            (50 * HOUR, Standing::Silent),
+            (30 * HOUR - 1, Standing::Healthy),
+            (30 * HOUR, Standing::Late),
+            (54 * HOUR - 1, Standing::Late),
+            (54 * HOUR, Standing::Silent),
             (900 * HOUR, Standing::Silent),
             (-5 * HOUR, Standing::Healthy),
         ] {
@@ -92,7 +92,7 @@ mod tests {
     #[test]
     fn a_client_that_only_asks_or_fails_has_as_much_time_as_any_other() {
         check(Some(HOUR), None, None, Standing::Healthy);
-        check(Some(26 * HOUR), None, None, Standing::Late);
-        check(Some(50 * HOUR), None, None, Standing::Silent);
+        check(Some(30 * HOUR), None, None, Standing::Late);
+        check(Some(54 * HOUR), None, None, Standing::Silent);
     }
 }

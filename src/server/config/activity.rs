@@ -20,10 +20,11 @@ pub struct Reports {
 impl Default for Reports {
     fn default() -> Self {
         Self {
-            // A report a day, and two hours for one that waits for a server or a slow line.
-            late_after: 26 * HOUR,
+            // A report a day, four hours within which a client has its time of the day (one that was
+            // started just after midnight has reported at once), and two for whatever holds it up.
+            late_after: 30 * HOUR,
             // The next one is missing, too.
-            silent_after: 50 * HOUR,
+            silent_after: 54 * HOUR,
             retention_days: 90,
         }
     }

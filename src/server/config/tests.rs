@@ -374,9 +374,9 @@ fn what_is_remembered_can_be_said_and_has_defaults() {
         assert!(text.ends_with("is not the absolute path of a file"), "{text}");
     }
     check(
-        &with("server: {}\nreports:\n  silent_after_hours: 26\n"),
-        "server.yaml:5: reports.silent_after_hours: is 26; it must be more than late_after_hours, \
-         which is 26",
+        &with("server: {}\nreports:\n  silent_after_hours: 30\n"),
+        "server.yaml:5: reports.silent_after_hours: is 30; it must be more than late_after_hours, \
+         which is 30",
     );
 }
 

@@ -242,7 +242,7 @@ mod tests {
         let admin = "admin_keys: [{api_key: 0123456789admin0}]\nclients:";
         check(S3, "clients:", admin, &[]);
         check(S3, "clients:", "database: {path: /d}\nclients:", &["database.path"]);
-        for key in ["late_after_hours: 27", "silent_after_hours: 51", "retention_days: 91"] {
+        for key in ["late_after_hours: 31", "silent_after_hours: 55", "retention_days: 91"] {
             let name = format!("reports.{}", key.split(':').next().unwrap());
             check(S3, "clients:", &format!("reports: {{{key}}}\nclients:"), &[&name]);
         }
