@@ -17,6 +17,7 @@ pub mod key;
 pub mod lanes;
 pub mod listen;
 pub mod multipart;
+pub mod page;
 pub mod part_buffer;
 pub mod poll;
 pub mod range;

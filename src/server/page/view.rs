@@ -1,0 +1,268 @@
+//! What is on the page, in the words it is said in.
+//!
+//! Pure. The template only puts it in its place.
+
+use super::chart::Chart;
+use super::note::{Note, Weight, ago, notes};
+use crate::server::activity::reading::Facts;
+use crate::server::activity::standing::Standing;
+use crate::server::activity::view::{ClientView, Overview, Sum};
+use crate::server::config::Reports;
+use crate::shown;
+use crate::wire::Day;
+use std::cmp::Reverse;
+
+/// How all clients are.
+pub struct View {
+    /// The page's title.
+    pub title: String,
+    /// The server's version.
+    pub version: &'static str,
+    /// When it was so.
+    pub as_of: Moment,
+    /// All of it in one sentence.
+    pub headline: String,
+    /// What else is worth a sentence.
+    pub aside: Option<String>,
+    /// How many clients there are of each state.
+    pub tallies: Vec<Tally>,
+    /// Whether what happens is written down.
+    pub recording: bool,
+    /// The clients, those first that somebody has to look after.
+    pub clients: Vec<Card>,
+    /// When a client is late.
+    pub late_after: String,
+    /// When it is silent.
+    pub silent_after: String,
+    /// Whether there is a session to end.
+    pub log_out: bool,
+}
+
+/// How a state is shown: by a word, a shape and a colour.
+#[derive(Clone, Copy)]
+pub struct Mark {
+    /// Its class in the stylesheet.
+    pub class: &'static str,
+    /// Its word.
+    pub word: &'static str,
+    /// Its shape, in SVG.
+    pub shape: &'static str,
+}
+
+/// So many clients of a state.
+pub struct Tally {
+    /// How many.
+    pub count: usize,
+    /// The state.
+    pub mark: Mark,
+}
+
+/// A moment, for people and for programs.
+pub struct Moment {
+    /// How long ago.
+    pub age: String,
+    /// The moment itself, to the minute.
+    pub utc: String,
+    /// As programs read it.
+    pub machine: String,
+}
+
+/// Files and bytes.
+pub struct Amount {
+    /// Such as `812 files`.
+    pub files: String,
+    /// Such as `96.3 MB`.
+    pub bytes: String,
+}
+
+/// A client.
+pub struct Card {
+    /// Its name.
+    pub name: String,
+    /// Its state.
+    pub mark: Mark,
+    /// Its version.
+    pub version: Option<String>,
+    /// Its last upload that was stored.
+    pub last_upload: Option<Moment>,
+    /// Its last report.
+    pub last_report: Option<Moment>,
+    /// Whether something is wrong there although it is healthy.
+    pub troubled: bool,
+    /// Uploads of today, if there were any.
+    pub today: Option<Amount>,
+    /// Uploads of today and the 29 days before.
+    pub month: Option<Amount>,
+    /// The same by days.
+    pub chart: Chart,
+    /// What else is to be said.
+    pub notes: Vec<Note>,
+}
+
+/// What makes a client one that somebody has to look after, the worst first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Badness {
+    /// Nothing is wrong.
+    None,
+    /// It was never there: it may be about to be set up.
+    Never,
+    /// It is healthy, but something is wrong there.
+    Troubled,
+    /// It is late.
+    Late,
+    /// It is silent.
+    Silent,
+}
+
+impl Badness {
+    fn of(state: Standing, notes: &[Note]) -> Self {
+        match state {
+            Standing::Silent => Self::Silent,
+            Standing::Late => Self::Late,
+            Standing::Never => Self::Never,
+            Standing::Healthy if notes.iter().any(|note| note.weight >= Weight::Warning) => {
+                Self::Troubled
+            }
+            Standing::Healthy => Self::None,
+        }
+    }
+}
+
+impl View {
+    /// What is on the page. `facts` are those that `overview` was made of, at the moment it was asked
+    /// at; `log_out` says whether there is a session to end.
+    pub fn of(overview: &Overview, facts: &Facts, reports: &Reports, log_out: bool) -> Self {
+        let now = overview.asked_at;
+        let cards = overview.clients.iter().map(|client| {
+            let notes = notes(client, facts.last_reports.get(&client.name), now);
+            let badness = Badness::of(client.state, &notes);
+            (badness, card(client, facts, notes, badness, now))
+        });
+        let mut cards: Vec<(Badness, Card)> = cards.collect();
+        // Stable: within one state they stay in the order of their names.
+        cards.sort_by_key(|(badness, _)| Reverse(*badness));
+        let bad = |badness| cards.iter().filter(|(other, _)| *other == badness).count();
+        let (silent, late) = (bad(Badness::Silent), bad(Badness::Late));
+        let (troubled, never) = (bad(Badness::Troubled), bad(Badness::Never));
+        let headline = headline(cards.len(), silent, late, never);
+        Self {
+            title: format!("{headline} · s3up"),
+            version: overview.version,
+            as_of: Moment::of(now, now),
+            aside: aside(troubled, &overview.clients),
+            headline,
+            tallies: tallies(&overview.clients),
+            recording: overview.recording,
+            clients: cards.into_iter().map(|(_, card)| card).collect(),
+            late_after: shown::counted(reports.late_after.as_secs() / 3600, "hour"),
+            silent_after: shown::counted(reports.silent_after.as_secs() / 3600, "hour"),
+            log_out,
+        }
+    }
+}
+
+fn headline(all: usize, silent: usize, late: usize, never: usize) -> String {
+    let clients = |count: usize| shown::counted(count as u64, "client");
+    let verb = |count| if count == 1 { "is" } else { "are" };
+    let was = |count| if count == 1 { "was" } else { "were" };
+    match (silent, late) {
+        (0, 0) if all == 0 => "No clients yet".to_owned(),
+        (0, 0) if never == all => "No client was heard of yet".to_owned(),
+        (0, 0) if never > 0 => {
+            let heard = all - never;
+            format!(
+                "{} {} healthy, {never} {} never heard of",
+                clients(heard),
+                verb(heard),
+                was(never)
+            )
+        }
+        (0, 0) if all == 1 => "The client is healthy".to_owned(),
+        (0, 0) => format!("All {} are healthy", clients(all)),
+        (0, late) => format!("{} {} late", clients(late), verb(late)),
+        (silent, 0) => format!("{} {} silent", clients(silent), verb(silent)),
+        (silent, late) => {
+            format!("{} {} silent, {late} {} late", clients(silent), verb(silent), verb(late))
+        }
+    }
+}
+
+fn aside(troubled: usize, clients: &[ClientView]) -> Option<String> {
+    let sum = |part: fn(&ClientView) -> u64| clients.iter().map(part).fold(0, u64::saturating_add);
+    let (files, bytes) = (sum(|one| one.today.files), sum(|one| one.today.bytes));
+    let stored = format!("Today {}, {}.", shown::counted(files, "file"), shown::bytes(bytes));
+    match (clients.len(), troubled) {
+        (0, _) => None,
+        (_, 0) => Some(stored),
+        (_, 1) => Some(format!("{stored} 1 healthy client needs a look.")),
+        (_, many) => Some(format!("{stored} {many} healthy clients need a look.")),
+    }
+}
+
+fn tallies(clients: &[ClientView]) -> Vec<Tally> {
+    [Standing::Silent, Standing::Late, Standing::Never, Standing::Healthy]
+        .into_iter()
+        .map(|state| Tally {
+            count: clients.iter().filter(|client| client.state == state).count(),
+            mark: Mark::of(state),
+        })
+        .collect()
+}
+
+fn card(client: &ClientView, facts: &Facts, notes: Vec<Note>, badness: Badness, now: i64) -> Card {
+    Card {
+        name: client.name.clone(),
+        mark: Mark::of(client.state),
+        version: client.version.clone(),
+        last_upload: client.last_upload.map(|at| Moment::of(at, now)),
+        last_report: client.last_report.map(|at| Moment::of(at, now)),
+        troubled: badness == Badness::Troubled,
+        today: Amount::of(&client.today),
+        month: Amount::of(&client.last_30_days),
+        chart: Chart::of(facts.days.get(&client.name), Day::of(now)),
+        notes,
+    }
+}
+
+impl Mark {
+    /// How a state is shown.
+    pub fn of(state: Standing) -> Self {
+        let (class, word, shape) = match state {
+            Standing::Healthy => (
+                "healthy",
+                "healthy",
+                r#"<circle class="solid" cx="8" cy="8" r="7"/><path class="cut" d="m5 8.3 2.1 2.1L11.2 6"/>"#,
+            ),
+            Standing::Late => (
+                "late",
+                "late",
+                r#"<path class="solid" d="M8 1 15.6 14.5H.4z"/><path class="cut" d="M8 6v3.6M8 12.2v.01"/>"#,
+            ),
+            Standing::Silent => (
+                "silent",
+                "silent",
+                r#"<path class="solid" d="M5 .9h6L15.1 5v6L11 15.1H5L.9 11V5z"/><path class="cut" d="m5.5 5.5 5 5m0-5-5 5"/>"#,
+            ),
+            Standing::Never => {
+                ("never", "never", r#"<circle cx="8" cy="8" r="6" stroke-dasharray="2.7 3.6"/>"#)
+            }
+        };
+        Self { class, word, shape }
+    }
+}
+
+impl Moment {
+    fn of(at: i64, now: i64) -> Self {
+        let machine = shown::utc(at);
+        let utc = format!("{} {} UTC", &machine[..10], &machine[11..16]);
+        Self { age: ago(at, now), utc, machine }
+    }
+}
+
+impl Amount {
+    fn of(sum: &Sum) -> Option<Self> {
+        let Sum { files, bytes, .. } = *sum;
+        (files > 0)
+            .then(|| Self { files: shown::counted(files, "file"), bytes: shown::bytes(bytes) })
+    }
+}
