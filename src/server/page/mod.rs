@@ -7,7 +7,6 @@
 //! given.
 
 pub mod chart;
-pub mod note;
 #[cfg(test)]
 mod tests;
 pub mod view;

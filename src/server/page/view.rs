@@ -3,11 +3,11 @@
 //! Pure. The template only puts it in its place.
 
 use super::chart::Chart;
-use super::note::{Note, Weight, ago, notes};
 use crate::server::activity::reading::Facts;
 use crate::server::activity::standing::Standing;
 use crate::server::activity::view::{ClientView, Overview, Sum};
 use crate::server::config::Reports;
+use crate::server::trouble::{Badness, Note, ago, notes};
 use crate::shown;
 use crate::wire::Day;
 use std::cmp::Reverse;
@@ -99,35 +99,6 @@ pub struct Card {
     pub notes: Vec<Note>,
 }
 
-/// What makes a client one that somebody has to look after, the worst first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Badness {
-    /// Nothing is wrong.
-    None,
-    /// It was never there: it may be about to be set up.
-    Never,
-    /// It is healthy, but something is wrong there.
-    Troubled,
-    /// It is late.
-    Late,
-    /// It is silent.
-    Silent,
-}
-
-impl Badness {
-    fn of(state: Standing, notes: &[Note]) -> Self {
-        match state {
-            Standing::Silent => Self::Silent,
-            Standing::Late => Self::Late,
-            Standing::Never => Self::Never,
-            Standing::Healthy if notes.iter().any(|note| note.weight >= Weight::Warning) => {
-                Self::Troubled
-            }
-            Standing::Healthy => Self::None,
-        }
-    }
-}
-
 impl View {
     /// What is on the page. `facts` are those that `overview` was made of, at the moment it was asked
     /// at; `log_out` says whether there is a session to end.
@@ -190,7 +161,10 @@ fn headline(all: usize, silent: usize, late: usize, never: usize) -> String {
 fn aside(troubled: usize, clients: &[ClientView]) -> Option<String> {
     let sum = |part: fn(&ClientView) -> u64| clients.iter().map(part).fold(0, u64::saturating_add);
     let (files, bytes) = (sum(|one| one.today.files), sum(|one| one.today.bytes));
-    let stored = format!("Today {}, {}.", shown::counted(files, "file"), shown::bytes(bytes));
+    let stored = match files {
+        0 => "Nothing was uploaded today.".to_owned(),
+        _ => format!("Today {}, {}.", shown::counted(files, "file"), shown::bytes(bytes)),
+    };
     match (clients.len(), troubled) {
         (0, _) => None,
         (_, 0) => Some(stored),

@@ -1,9 +1,10 @@
 //! What is to be said of a client beside its numbers: parked files, folders that are not watched,
-//! failures, a report that does not agree.
+//! failures, a report that does not agree; and whether somebody has to look after it.
 //!
-//! Pure. There is no note for what is as it should be.
+//! Pure. There is no note for what is as it should be. The page and the commands say the same.
 
 use crate::server::activity::Kept;
+use crate::server::activity::standing::Standing;
 use crate::server::activity::view::ClientView;
 use crate::shown;
 use crate::wire::report::Verdict;
@@ -32,6 +33,36 @@ pub enum Weight {
     Warning,
     /// What is in the bucket is not what the client believes.
     Grave,
+}
+
+/// Whether somebody has to look after a client, and how soon; in the order of that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Badness {
+    /// Nothing is wrong.
+    None,
+    /// It was never there: it may be about to be set up.
+    Never,
+    /// It is healthy, but something is wrong there.
+    Troubled,
+    /// It is late.
+    Late,
+    /// It is silent.
+    Silent,
+}
+
+impl Badness {
+    /// How bad it is with a client in that state of which these things are to be said.
+    pub fn of(state: Standing, notes: &[Note]) -> Self {
+        match state {
+            Standing::Silent => Self::Silent,
+            Standing::Late => Self::Late,
+            Standing::Never => Self::Never,
+            Standing::Healthy if notes.iter().any(|note| note.weight >= Weight::Warning) => {
+                Self::Troubled
+            }
+            Standing::Healthy => Self::None,
+        }
+    }
 }
 
 /// A line of a note.
