@@ -2,10 +2,16 @@
 
 use argh::FromArgs;
 use s3up::program::{self, Failure};
-use s3up::server;
-use std::io;
+use s3up::server::tables::{self, TablesError, Verdict, Wanted};
+use s3up::table::Paint;
+use s3up::wire::Day;
+use s3up::{clock, server};
+use std::io::{self, IsTerminal as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
+
+/// Exit code of a command that reports: something is not as it should be.
+const EXIT_AILING: u8 = 3;
 
 /// Receives files from s3up clients and stores them in one bucket. It alone holds the S3
 /// credentials.
@@ -33,7 +39,9 @@ struct Arguments {
 #[argh(subcommand)]
 enum Command {
     Check(Check),
+    Clients(Clients),
     Keygen(Keygen),
+    Report(Report),
 }
 
 /// Check the configuration, the certificate and the store, which a probe is written to and removed
@@ -44,6 +52,46 @@ struct Check {
     /// the configuration file
     #[argh(option, short = 'c')]
     config: Option<PathBuf>,
+}
+
+/// Show how the clients are: whether each was heard of lately, what it uploaded, what is wrong there.
+/// A server may be running beside it. Exit code 3: somebody has to look after a client.
+#[derive(FromArgs)]
+#[argh(subcommand, name = "clients")]
+struct Clients {
+    /// the configuration file
+    #[argh(option, short = 'c')]
+    config: Option<PathBuf>,
+
+    /// this client alone
+    #[argh(option)]
+    client: Option<String>,
+
+    /// one JSON document
+    #[argh(switch)]
+    json: bool,
+}
+
+/// Show what the clients reported of a day, beside what the server stored. A server may be running
+/// beside it. Exit code 3: a report is missing, or says that something is wrong.
+#[derive(FromArgs)]
+#[argh(subcommand, name = "report")]
+struct Report {
+    /// the configuration file
+    #[argh(option, short = 'c')]
+    config: Option<PathBuf>,
+
+    /// the day, UTC, such as 2026-11-28; yesterday otherwise
+    #[argh(option)]
+    date: Option<Day>,
+
+    /// this client alone
+    #[argh(option)]
+    client: Option<String>,
+
+    /// one JSON document
+    #[argh(switch)]
+    json: bool,
 }
 
 /// Make an API key for one client. The first line goes into client.yaml (server.api_key), the
@@ -61,7 +109,9 @@ fn main() -> ExitCode {
         _ if version => program::print(concat!("s3up-server ", env!("CARGO_PKG_VERSION"))),
         None => run(config),
         Some(Command::Check(command)) => check(config, command),
+        Some(Command::Clients(command)) => clients(config, command),
         Some(Command::Keygen(Keygen {})) => keygen(),
+        Some(Command::Report(command)) => report(config, command),
     };
     ended.unwrap_or_else(|failure| program::report(Err(failure)))
 }
@@ -74,6 +124,38 @@ fn check(file: Option<PathBuf>, command: Check) -> Result<ExitCode, Failure> {
     match server::check::run(&file, &config, &mut io::stdout()).map_err(Failure::output)? {
         true => Ok(ExitCode::SUCCESS),
         false => Ok(ExitCode::FAILURE),
+    }
+}
+
+fn clients(file: Option<PathBuf>, command: Clients) -> Result<ExitCode, Failure> {
+    let example = "s3up-server clients -c /etc/s3up/server.yaml";
+    let (_, config) = program::read_config(file, command.config, example, server::config::parse)?;
+    let wanted = wanted(command.client, command.json);
+    told(tables::clients(&config, &wanted, clock::unix_seconds(), &mut io::stdout()))
+}
+
+fn report(file: Option<PathBuf>, command: Report) -> Result<ExitCode, Failure> {
+    let example = "s3up-server report -c /etc/s3up/server.yaml";
+    let (_, config) = program::read_config(file, command.config, example, server::config::parse)?;
+    let (wanted, now) = (wanted(command.client, command.json), clock::unix_seconds());
+    told(tables::reports(&config, &wanted, command.date, now, &mut io::stdout()))
+}
+
+fn wanted(client: Option<String>, json: bool) -> Wanted {
+    let variable = |name| std::env::var(name).ok();
+    let (no_color, term) = (variable("NO_COLOR"), variable("TERM"));
+    let is_terminal = io::stdout().is_terminal();
+    let paint = Paint::wanted(is_terminal, no_color.as_deref(), term.as_deref());
+    Wanted { client, json, paint }
+}
+
+fn told(verdict: Result<Verdict, TablesError>) -> Result<ExitCode, Failure> {
+    match verdict {
+        Ok(Verdict::Well) => Ok(ExitCode::SUCCESS),
+        Ok(Verdict::Ailing) => Ok(ExitCode::from(EXIT_AILING)),
+        Err(TablesError::Output(error)) => Err(Failure::output(error)),
+        Err(error @ TablesError::NoClient(_)) => Err(Failure::usage(error)),
+        Err(error) => Err(Failure::run(error)),
     }
 }
 

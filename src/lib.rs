@@ -21,6 +21,7 @@ pub mod secret;
 pub mod server;
 pub mod shown;
 pub mod sqlite;
+pub mod table;
 pub mod tcp;
 pub mod threads;
 pub mod wire;

@@ -30,6 +30,7 @@ pub mod route;
 pub mod shares;
 pub mod store;
 pub mod sweeper;
+pub mod tables;
 pub mod trouble;
 pub mod workers;
 

@@ -7,7 +7,8 @@ use crate::server::activity::Kept;
 use crate::server::activity::standing::Standing;
 use crate::server::activity::view::ClientView;
 use crate::shown;
-use crate::wire::report::Verdict;
+use crate::wire::Day;
+use crate::wire::report::{CrossCheck, Parked, Report, Verdict};
 
 /// Lines of a note that are shown at once; the others have to be unfolded.
 const LINES_SHOWN: usize = 3;
@@ -105,28 +106,33 @@ fn plain(text: impl Into<String>) -> Line {
 
 /// All notes of a client, the gravest first. `last` is the last report of its that is kept.
 pub fn notes(client: &ClientView, last: Option<&Kept>, now: i64) -> Vec<Note> {
-    let mut notes: Vec<Note> =
-        [difference(client), parked(client), last.and_then(unwatched), failures(client, now)]
-            .into_iter()
-            .flatten()
-            .collect();
+    let mut notes: Vec<Note> = [
+        client.last_check.as_ref().and_then(|dated| compared(dated.date, &dated.check)),
+        client.parked.as_ref().and_then(parked),
+        last.and_then(|last| unwatched(&last.report)),
+        failures(client, now),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
     notes.sort_by_key(|note| std::cmp::Reverse(note.weight));
     notes
 }
 
-fn parked(client: &ClientView) -> Option<Note> {
-    let parked = client.parked.as_ref().filter(|parked| parked.count > 0)?;
-    let verb = if parked.count == 1 { "is" } else { "are" };
-    let title = format!("{} {verb} not backed up", shown::counted(parked.count, "file"));
-    let lines = parked
-        .reasons
+/// What is parked, if anything is.
+pub fn parked(parked: &Parked) -> Option<Note> {
+    let Parked { count, reasons } = parked;
+    let verb = if *count == 1 { "is" } else { "are" };
+    let title = format!("{} {verb} not backed up", shown::counted(*count, "file"));
+    let lines = reasons
         .iter()
         .map(|one| Line { count: Some(shown::count(one.count)), text: one.reason.to_string() });
-    Some(Note::new(Weight::Warning, title, lines))
+    (*count > 0).then(|| Note::new(Weight::Warning, title, lines))
 }
 
-fn unwatched(last: &Kept) -> Option<Note> {
-    let failures = &last.report.watch_failures;
+/// The folders that are not watched, if there are any.
+pub fn unwatched(report: &Report) -> Option<Note> {
+    let failures = &report.watch_failures;
     let count = u64::try_from(failures.len()).ok().filter(|count| *count > 0)?;
     let verb = if count == 1 { "is" } else { "are" };
     let title = format!("{} {verb} not watched", shown::counted(count, "folder"));
@@ -165,25 +171,42 @@ fn failures(client: &ClientView, now: i64) -> Option<Note> {
     Some(Note::new(weight, title, last.into_iter()))
 }
 
-fn difference(client: &ClientView) -> Option<Note> {
-    let dated = client.last_check.as_ref()?;
-    let date = dated.date;
-    let (weight, title) = match dated.check.verdict {
-        Verdict::Agrees if dated.check.remarks.is_empty() => return None,
-        Verdict::Agrees => {
-            (Weight::Remark, format!("Its report of {date} agrees with what is stored"))
-        }
-        Verdict::Explained => (
-            Weight::Remark,
-            format!("Its report of {date} differs by what happens when all is well"),
-        ),
-        Verdict::Differs => {
-            (Weight::Grave, format!("Its report of {date} differs from what was stored"))
-        }
-        Verdict::Unknown => (Weight::Remark, format!("Its report of {date} cannot be compared")),
+/// How the report of a day compared, if there is anything to say of that.
+pub fn compared(date: Day, check: &CrossCheck) -> Option<Note> {
+    let (weight, what) = match check.verdict {
+        Verdict::Agrees if check.remarks.is_empty() => return None,
+        Verdict::Agrees => (Weight::Remark, "agrees with what was stored"),
+        Verdict::Explained => (Weight::Remark, "differs by what happens when all is well"),
+        Verdict::Differs => (Weight::Grave, "differs from what was stored"),
+        Verdict::Unknown => (Weight::Remark, "cannot be compared"),
     };
-    let lines = dated.check.remarks.iter().map(|remark| plain(remark.to_string()));
-    Some(Note::new(weight, title, lines))
+    let lines = check.remarks.iter().map(|remark| plain(remark.to_string()));
+    Some(Note::new(weight, format!("its report of {date} {what}"), lines))
+}
+
+/// How clients in these states are, in one sentence.
+pub fn headline(states: &[Standing]) -> String {
+    let count = |state| states.iter().filter(|other| **other == state).count();
+    let (silent, late) = (count(Standing::Silent), count(Standing::Late));
+    let (never, healthy) = (count(Standing::Never), count(Standing::Healthy));
+    let clients = |count: usize| shown::counted(count as u64, "client");
+    let verb = |count| if count == 1 { "is" } else { "are" };
+    let was = |count| if count == 1 { "was" } else { "were" };
+    match (silent, late) {
+        (0, 0) if states.is_empty() => "No clients yet".to_owned(),
+        (0, 0) if healthy == 0 => "No client was heard of yet".to_owned(),
+        (0, 0) if never > 0 => {
+            let heard = clients(healthy);
+            format!("{heard} {} healthy, {never} {} never heard of", verb(healthy), was(never))
+        }
+        (0, 0) if healthy == 1 => "The client is healthy".to_owned(),
+        (0, 0) => format!("All {} are healthy", clients(healthy)),
+        (0, late) => format!("{} {} late", clients(late), verb(late)),
+        (silent, 0) => format!("{} {} silent", clients(silent), verb(silent)),
+        (silent, late) => {
+            format!("{} {} silent, {late} {} late", clients(silent), verb(silent), verb(late))
+        }
+    }
 }
 
 /// How long ago a moment was, in words; what lies ahead, by a clock that was set back, is now.

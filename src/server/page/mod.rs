@@ -8,6 +8,8 @@
 
 pub mod chart;
 #[cfg(test)]
+pub(in crate::server) mod scene;
+#[cfg(test)]
 mod tests;
 pub mod view;
 

@@ -1,163 +1,18 @@
-//! The specification of the page: three clients, one healthy, one late, one that stopped; a fourth that
-//! says in its reports what it should not; and one that was never there.
+//! The specification of the page, with the clients of `scene`.
 //!
 //! With `S3UP_TEST_PAGES` naming a folder, the pages are written there, to be looked at.
 
+use super::scene::{LONG, NAMES, NOW, Scene, five_clients, parked, report};
 use super::view::View;
 use super::*;
-use crate::server::activity::Kept;
-use crate::server::activity::reading::{ClientFacts, Counts, Facts, LastError};
 use crate::server::activity::view::overview;
 use crate::server::config::Reports;
-use crate::wire::Day;
-use crate::wire::report::{CrossCheck, Parked, ParkedFor, Report, Verdict, WatchFailure};
+use crate::wire::report::{Report, Verdict};
 
-const HOUR: i64 = 3600;
-
-/// 2026-11-28, 13:40.
-const NOW: i64 = 1_795_873_200;
-
-const SCRIPT: &str = "<script>alert(1)</script>";
-const LONG: &str =
-    "host-17.customers.very-long-name-of-a-data-centre.example-company.international";
-const NAMES: [&str; 5] = ["db-nightly", LONG, "new-host", "shop-prod", "webapp-prod"];
-
-#[derive(Default)]
-struct Scene {
-    facts: Facts,
-}
-
-impl Scene {
-    /// A client of which the last upload is `uploaded` hours ago, the last report `reported`.
-    fn client(&mut self, name: &str, uploaded: i64, reported: i64) -> &mut ClientFacts {
-        let facts = ClientFacts {
-            first_seen: NOW - 1000 * HOUR,
-            last_seen: NOW - uploaded.min(reported) * HOUR,
-            version: Some("0.1.0".into()),
-            last_upload_at: Some(NOW - uploaded * HOUR - 125),
-            last_report_at: Some(NOW - reported * HOUR - 61),
-            last_error: None,
-            files: 1,
-            bytes: 1,
-        };
-        self.facts.clients.entry(name.into()).or_insert(facts)
-    }
-
-    /// Uploads of a day so many days ago.
-    fn day(&mut self, name: &str, ago: i64, files: u64, bytes: u64, failures: u64) {
-        let days = self.facts.days.entry(name.into()).or_default();
-        days.insert(Day::of(NOW).plus(-ago), Counts { files, bytes, failures });
-    }
-
-    fn report(&mut self, name: &str, report: Report, verdict: Verdict, remarks: &[&str]) {
-        let check = CrossCheck {
-            verdict,
-            files: report.files,
-            bytes: report.bytes,
-            remarks: remarks.iter().map(|remark| (*remark).into()).collect(),
-        };
-        let kept = Kept { client: name.into(), received_at: NOW - 11 * HOUR, report, check };
-        self.facts.last_reports.insert(name.into(), kept);
-    }
-
-    fn view(&self, names: &[&str], recording: bool) -> View {
-        let reports = Reports::default();
-        let overview = overview(names.iter().copied(), &self.facts, &reports, recording, NOW);
-        View::of(&overview, &self.facts, &reports, true)
-    }
-}
-
-fn report(ago: i64) -> Report {
-    Report::of(Day::of(NOW).plus(-ago), NOW.unsigned_abs() - 40_000)
-}
-
-fn parked(reasons: &[(&str, u64)]) -> Parked {
-    Parked {
-        count: reasons.iter().map(|(_, count)| count).sum(),
-        reasons: reasons
-            .iter()
-            .map(|(reason, count)| ParkedFor { reason: (*reason).into(), count: *count })
-            .collect(),
-    }
-}
-
-/// Some ups and downs that are the same each time.
-fn wave(ago: i64, most: u64) -> u64 {
-    let ago = ago.unsigned_abs();
-    most * (37 + (ago * 7919) % 61) / 100 / if ago % 7 < 2 { 3 } else { 1 }
-}
-
-fn five_clients() -> Scene {
-    let mut scene = Scene::default();
-    scene.client("webapp-prod", 0, 10);
-    for ago in 0..30 {
-        let files = wave(ago, if ago == 0 { 600 } else { 1400 });
-        scene.day("webapp-prod", ago, files, files * 118_430, u64::from(ago == 9) * 120);
-    }
-    scene.report("webapp-prod", report(1), Verdict::Agrees, &[]);
-
-    scene.client("db-nightly", 34, 34).last_error = Some(LastError {
-        at: NOW - 34 * HOUR,
-        asked: "upload".into(),
-        error: "unavailable".into(),
-    });
-    for ago in 1..30 {
-        scene.day("db-nightly", ago, 3, 4_800_000_000 + 17_000_000 * wave(ago, 40), 0);
-    }
-    scene.day("db-nightly", 1, 2, 4_100_000_000, 3);
-    let date = Report {
-        parked: parked(&[(
-            "it is larger than 100 MB (watches[0].max_file_size_mb); hint: raise it there, and at the server",
-            1,
-        )]),
-        ..report(2)
-    };
-    let remarks = [
-        "it counts 3 uploads with 4,800,000,000 bytes, the server 4 with 4,900,000,000 bytes",
-        "answers that were lost, files that changed while they were sent, or uploads around midnight",
-    ];
-    scene.report("db-nightly", date, Verdict::Explained, &remarks);
-
-    scene.client("shop-prod", 131, 130).last_error = Some(LastError {
-        at: NOW - 131 * HOUR,
-        asked: "upload".into(),
-        error: "unauthorized".into(),
-    });
-    for ago in 5..30 {
-        let files = wave(ago, 220);
-        scene.day("shop-prod", ago, files, files * 1_204_000, if ago == 5 { 48 } else { 0 });
-    }
-    let remarks = [
-        "it counts 184 uploads with 221,536,000 bytes, the server 171 with 205,884,000 bytes",
-        "it counts uploads that the server has no trace of",
-    ];
-    scene.report("shop-prod", report(6), Verdict::Differs, &remarks);
-
-    scene.client(LONG, 2, 9).version = Some(format!("9{}", "<b>".repeat(9)));
-    scene.day(LONG, 0, 1, 4_000, 0);
-    scene.day(LONG, 4, 17, 80_000, 0);
-    let unquoted = "/srv/www/\"><svg onload=alert(2)>/".repeat(8);
-    let hostile = Report {
-        parked: parked(&[
-            (SCRIPT, 1_200),
-            ("its name cannot be stored: it is not UTF-8; hint: rename it", 14),
-            (&"y".repeat(400), 3),
-            ("{{ 7 * 7 }} &lt;b&gt; ' \" \u{202e}txet", 1),
-            ("permission denied", 1),
-        ]),
-        watch_failures: [
-            WatchFailure { path: (*unquoted).into(), reason: SCRIPT.into() },
-            WatchFailure {
-                path: "/srv/データ/写真".into(),
-                reason: "No such file or directory".into(),
-            },
-        ]
-        .into_iter()
-        .collect(),
-        ..report(1)
-    };
-    scene.report(LONG, hostile, Verdict::Agrees, &[]);
-    scene
+fn view(scene: &Scene, names: &[&str], recording: bool) -> View {
+    let reports = Reports::default();
+    let overview = overview(names.iter().copied(), &scene.facts, &reports, recording, NOW);
+    View::of(&overview, &scene.facts, &reports, true)
 }
 
 fn show(name: &str, page: &Page) -> String {
@@ -172,7 +27,7 @@ fn show(name: &str, page: &Page) -> String {
 
 #[test]
 fn who_has_to_be_looked_after_stands_first() {
-    let view = five_clients().view(&NAMES, true);
+    let view = view(&five_clients(), &NAMES, true);
     let order: Vec<_> =
         view.clients.iter().map(|client| (&*client.name, client.mark.word)).collect();
     let expected = [
@@ -189,14 +44,14 @@ fn who_has_to_be_looked_after_stands_first() {
 
 #[test]
 fn a_client_says_how_it_is_and_what_is_wrong_there() {
-    let html = show("five", &Page::overview(five_clients().view(&NAMES, true)));
+    let html = show("five", &Page::overview(view(&five_clients(), &NAMES, true)));
     for text in [
         "5 d 11 h ago</span> <time class=\"utc\" datetime=\"2026-11-23T02:37:55Z\">2026-11-23 02:37 UTC",
         "<b>86 files</b> <span>148.6 GB</span>",
         "Uploads on 25 of the last 30 days; at most 206 files a day",
         "<title>2026-11-19: ",
         ", 120 failed</title>",
-        "Its report of 2026-11-22 differs from what was stored",
+        "its report of 2026-11-22 differs from what was stored",
         "it counts uploads that the server has no trace of",
         "48 failed uploads in the last 30 days, none today",
         "upload was answered unauthorized",
@@ -208,13 +63,13 @@ fn a_client_says_how_it_is_and_what_is_wrong_there() {
         assert!(html.contains(text), "{text}");
     }
     assert!(!html.contains("cannot be written"));
-    let away = Page::overview(five_clients().view(&NAMES, false)).html();
+    let away = Page::overview(view(&five_clients(), &NAMES, false)).html();
     assert!(away.contains("database cannot be written at the moment"));
 }
 
 #[test]
 fn whatever_a_client_says_stays_text() {
-    let html = Page::overview(five_clients().view(&NAMES, true)).html();
+    let html = Page::overview(view(&five_clients(), &NAMES, true)).html();
     let lower = html.to_lowercase();
     for markup in ["<script", "<svg onload", "<b><b>", "\u{202e}"] {
         assert!(!lower.contains(markup), "{markup}");
@@ -233,11 +88,11 @@ fn whatever_a_client_says_stays_text() {
 fn pages() -> Vec<(&'static str, Page)> {
     let problem = Some("This key is no administrator’s.".to_owned());
     vec![
-        ("five", Page::overview(five_clients().view(&NAMES, true))),
-        ("away", Page::overview(five_clients().view(&NAMES, false))),
-        ("well", Page::overview(five_clients().view(&["webapp-prod"], true))),
-        ("unheard", Page::overview(Scene::default().view(&["a", "b"], true))),
-        ("empty", Page::overview(Scene::default().view(&[], true))),
+        ("five", Page::overview(view(&five_clients(), &NAMES, true))),
+        ("away", Page::overview(view(&five_clients(), &NAMES, false))),
+        ("well", Page::overview(view(&five_clients(), &["webapp-prod"], true))),
+        ("unheard", Page::overview(view(&Scene::default(), &["a", "b"], true))),
+        ("empty", Page::overview(view(&Scene::default(), &[], true))),
         ("login", Page::login(None)),
         ("wrong-key", Page::login(problem)),
         ("needs-tls", Page::needs_tls()),
@@ -299,14 +154,14 @@ fn what_there_is_to_say_is_said_in_one_sentence() {
         (&["new-host"], "No client was heard of yet"),
         (&[], "No clients yet"),
     ] {
-        assert_eq!(five_clients().view(names, true).headline, expected, "{names:?}");
+        assert_eq!(view(&five_clients(), names, true).headline, expected, "{names:?}");
     }
 }
 
 #[test]
 fn a_client_that_is_healthy_needs_a_look_if_something_is_wrong_there() {
     let mut scene = five_clients();
-    let troubled = |scene: &Scene| scene.view(&["webapp-prod"], true).clients[0].troubled;
+    let troubled = |scene: &Scene| view(scene, &["webapp-prod"], true).clients[0].troubled;
     assert!(!troubled(&scene), "failures of another day are no trouble");
     scene.report("webapp-prod", report(1), Verdict::Explained, &["midnight"]);
     assert!(!troubled(&scene));

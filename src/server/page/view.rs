@@ -7,7 +7,7 @@ use crate::server::activity::reading::Facts;
 use crate::server::activity::standing::Standing;
 use crate::server::activity::view::{ClientView, Overview, Sum};
 use crate::server::config::Reports;
-use crate::server::trouble::{Badness, Note, ago, notes};
+use crate::server::trouble::{Badness, Note, ago, headline, notes};
 use crate::shown;
 use crate::wire::Day;
 use std::cmp::Reverse;
@@ -112,10 +112,9 @@ impl View {
         let mut cards: Vec<(Badness, Card)> = cards.collect();
         // Stable: within one state they stay in the order of their names.
         cards.sort_by_key(|(badness, _)| Reverse(*badness));
-        let bad = |badness| cards.iter().filter(|(other, _)| *other == badness).count();
-        let (silent, late) = (bad(Badness::Silent), bad(Badness::Late));
-        let (troubled, never) = (bad(Badness::Troubled), bad(Badness::Never));
-        let headline = headline(cards.len(), silent, late, never);
+        let troubled = cards.iter().filter(|(_, card)| card.troubled).count();
+        let states: Vec<Standing> = overview.clients.iter().map(|client| client.state).collect();
+        let headline = headline(&states);
         Self {
             title: format!("{headline} · s3up"),
             version: overview.version,
@@ -128,32 +127,6 @@ impl View {
             late_after: shown::counted(reports.late_after.as_secs() / 3600, "hour"),
             silent_after: shown::counted(reports.silent_after.as_secs() / 3600, "hour"),
             log_out,
-        }
-    }
-}
-
-fn headline(all: usize, silent: usize, late: usize, never: usize) -> String {
-    let clients = |count: usize| shown::counted(count as u64, "client");
-    let verb = |count| if count == 1 { "is" } else { "are" };
-    let was = |count| if count == 1 { "was" } else { "were" };
-    match (silent, late) {
-        (0, 0) if all == 0 => "No clients yet".to_owned(),
-        (0, 0) if never == all => "No client was heard of yet".to_owned(),
-        (0, 0) if never > 0 => {
-            let heard = all - never;
-            format!(
-                "{} {} healthy, {never} {} never heard of",
-                clients(heard),
-                verb(heard),
-                was(never)
-            )
-        }
-        (0, 0) if all == 1 => "The client is healthy".to_owned(),
-        (0, 0) => format!("All {} are healthy", clients(all)),
-        (0, late) => format!("{} {} late", clients(late), verb(late)),
-        (silent, 0) => format!("{} {} silent", clients(silent), verb(silent)),
-        (silent, late) => {
-            format!("{} {} silent, {late} {} late", clients(silent), verb(silent), verb(late))
         }
     }
 }
