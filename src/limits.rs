@@ -5,6 +5,7 @@
 
 pub mod activity;
 pub mod daily;
+pub mod page;
 pub mod report;
 
 use std::time::Duration;

@@ -49,6 +49,20 @@ impl Keyring {
         self.clients.iter().map(Arc::as_ref)
     }
 
+    /// Whether there is anybody whom the page is for.
+    pub fn has_administrators(&self) -> bool {
+        !self.administrators.is_empty()
+    }
+
+    /// Whether `key` is the SHA-256 of an administrator's key.
+    pub fn is_an_administrators(&self, key: &Digest) -> bool {
+        let mut known = Choice::from(0);
+        for own in self.administrators.iter().flat_map(|one| &one.keys) {
+            known |= own.as_bytes().ct_eq(key.as_bytes());
+        }
+        known.into()
+    }
+
     /// Finds out whose key stands in the header.
     pub fn authenticate(&self, authorization: Option<&str>) -> Result<KeyHolder, AuthError> {
         let key = authorization.and_then(bearer).ok_or(AuthError::Missing)?;
@@ -129,6 +143,18 @@ mod tests {
         check(Some("bearer   key-a "), Ok("a"));
         check(Some("Bearer admin-1"), Ok("(administrator)"));
         check(Some("Bearer admin-2"), Ok("(administrator)"));
+    }
+
+    #[test]
+    fn only_an_administrators_key_opens_the_page() {
+        for (key, expected) in
+            [("admin-1", true), ("admin-2", true), ("other", true), ("key-a", false), ("", false)]
+        {
+            let known = keyring().is_an_administrators(&Digest::of(key.as_bytes()));
+            assert_eq!(known, expected, "{key}");
+        }
+        assert!(keyring().has_administrators());
+        assert!(!Keyring::new(vec![], vec![]).has_administrators());
     }
 
     #[test]

@@ -101,6 +101,7 @@ impl Handlers {
             (Route::Download(path), Caller::Client(client)) => self.download(client, path, request),
             (Route::Report, Caller::Client(client)) => Ok(reporting.report(client, body, now())?),
             (Route::Clients, Caller::Administrator) => Ok(reporting.clients(now())?),
+            (Route::Page, Caller::Administrator) => Ok(reporting.page(now())),
             (Route::Reports(date), Caller::Administrator) => Ok(reporting.reports(*date, now())?),
             (Route::Ready, _) => self.ready(),
             (Route::Health, _) => Ok((Reply::alive(), String::new())),

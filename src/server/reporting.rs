@@ -4,11 +4,14 @@
 //! Runs on the worker threads. It owns nothing; the database is `activity`'s. That it cannot be read
 //! or written is said in the log, and told nobody in more words than that.
 
-use crate::server::activity::view::{day, first_day, overview};
+use crate::server::activity::reading::Facts;
+use crate::server::activity::view::{Overview, day, first_day, overview};
 use crate::server::activity::{Activity, Unavailable};
 use crate::server::admitted::Identity;
 use crate::server::clients::Clients;
 use crate::server::config::Reports;
+use crate::server::page::Page;
+use crate::server::page::view::View;
 use crate::server::reply::{ApiError, Reply};
 use crate::threads::Ending;
 use crate::wire::report::{Report, Reported, Verdict};
@@ -86,11 +89,31 @@ impl Reporting {
     /// How all clients are.
     pub fn clients(&self, now: i64) -> Result<(Reply, String), ApiError> {
         let facts = self.activity.read(|reading| reading.facts(first_day(now))).map_err(told)?;
+        let overview = self.overview(&facts, now);
+        Ok((Reply::json(200, &overview), format!("{} clients", overview.clients.len())))
+    }
+
+    /// How all clients are, as a page.
+    pub fn page(&self, now: i64) -> (Reply, String) {
+        let facts = match self.activity.read(|reading| reading.facts(first_day(now))) {
+            Ok(facts) => facts,
+            Err(Unavailable::NoDatabase) => {
+                return (Page::no_database().reply(200), "no database".to_owned());
+            }
+            Err(unavailable) => {
+                let error = told(unavailable);
+                return (Page::unreadable().reply(error.code.status()), error.note());
+            }
+        };
+        let overview = self.overview(&facts, now);
+        let view = View::of(&overview, &facts, &self.reports);
+        (Page::overview(view).reply(200), format!("{} clients", overview.clients.len()))
+    }
+
+    fn overview(&self, facts: &Facts, now: i64) -> Overview {
         let clients = self.clients.current();
         let names = clients.clients().map(|client| client.name.as_str());
-        let recording = !self.activity.is_away();
-        let overview = overview(names, &facts, &self.reports, recording, now);
-        Ok((Reply::json(200, &overview), format!("{} clients", overview.clients.len())))
+        overview(names, facts, &self.reports, !self.activity.is_away(), now)
     }
 
     /// What the clients said of a day, or of yesterday, the last one that is over.

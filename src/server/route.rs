@@ -26,13 +26,19 @@ pub enum Route {
     Clients,
     /// What did the clients say of this day, or of yesterday?
     Reports(Option<Day>),
+    /// The page that shows an administrator how the clients are.
+    Page,
+    /// Here is a key; begin a session.
+    Login,
+    /// End a session.
+    Logout,
 }
 
 impl Route {
     /// The method this route is asked by; `HEAD` instead of `GET` if only the head is wanted.
     pub fn method(&self, head_only: bool) -> &'static str {
         match self {
-            Self::Upload | Self::Report => "POST",
+            Self::Upload | Self::Report | Self::Login | Self::Logout => "POST",
             _ if head_only => "HEAD",
             _ => "GET",
         }
@@ -47,6 +53,7 @@ impl Route {
             Self::Report => "report",
             Self::Clients => "clients",
             Self::Reports(_) => "reports",
+            Self::Page | Self::Login | Self::Logout => "page",
             Self::Health | Self::Ready => "other",
         }
     }
@@ -66,6 +73,9 @@ impl Route {
             Self::Report => routes::REPORT.into(),
             Self::Clients => routes::CLIENTS.into(),
             Self::Reports(None) => routes::REPORTS.into(),
+            Self::Page => routes::PAGE.into(),
+            Self::Login => routes::LOGIN.into(),
+            Self::Logout => routes::LOGOUT.into(),
             Self::Reports(Some(day)) => format!("{}?{}={day}", routes::REPORTS, field::DATE),
         }
     }
@@ -80,6 +90,8 @@ pub enum Access {
     Client,
     /// An administrator's key is needed.
     Administrator,
+    /// Anybody may ask, and who has not shown an administrator's key gets a form for it.
+    Browser,
 }
 
 /// Who may ask for `target`. An unknown route is public: its answer is 404 for everybody.
@@ -87,6 +99,7 @@ pub fn access(target: &str) -> Access {
     match path_of(target) {
         routes::UPLOAD | routes::EXISTS | routes::DOWNLOAD | routes::REPORT => Access::Client,
         routes::CLIENTS | routes::REPORTS => Access::Administrator,
+        routes::PAGE | routes::LOGIN | routes::LOGOUT => Access::Browser,
         _ => Access::Public,
     }
 }
@@ -100,6 +113,7 @@ pub fn word(target: &str) -> &'static str {
         routes::REPORT => "report",
         routes::CLIENTS => "clients",
         routes::REPORTS => "reports",
+        routes::PAGE | routes::LOGIN | routes::LOGOUT => "page",
         _ => "other",
     }
 }
@@ -108,13 +122,14 @@ pub fn word(target: &str) -> &'static str {
 pub fn route(method: &str, target: &str) -> Result<Route, ApiError> {
     let path = path_of(target);
     let expected = match path {
-        routes::UPLOAD | routes::REPORT => "POST",
+        routes::UPLOAD | routes::REPORT | routes::LOGIN | routes::LOGOUT => "POST",
         routes::EXISTS
         | routes::DOWNLOAD
         | routes::HEALTH
         | routes::READY
         | routes::CLIENTS
-        | routes::REPORTS => "GET",
+        | routes::REPORTS
+        | routes::PAGE => "GET",
         _ => return Err(ApiError::new(ErrorCode::NotFound, format!("there is no {path:?} here"))),
     };
     if method != expected && !(method == "HEAD" && expected == "GET") {
@@ -129,6 +144,9 @@ pub fn route(method: &str, target: &str) -> Result<Route, ApiError> {
         routes::REPORT => Route::Report,
         routes::CLIENTS => Route::Clients,
         routes::REPORTS => Route::Reports(date_parameter(target)?),
+        routes::PAGE => Route::Page,
+        routes::LOGIN => Route::Login,
+        routes::LOGOUT => Route::Logout,
         _ => Route::Ready,
     })
 }
@@ -136,7 +154,7 @@ pub fn route(method: &str, target: &str) -> Result<Route, ApiError> {
 /// What a route that exists may be asked by, as `Allow` says it.
 pub fn allowed_methods(target: &str) -> &'static str {
     match path_of(target) {
-        routes::UPLOAD | routes::REPORT => "POST",
+        routes::UPLOAD | routes::REPORT | routes::LOGIN | routes::LOGOUT => "POST",
         _ => "GET, HEAD",
     }
 }
@@ -209,11 +227,17 @@ mod tests {
         check("GET", "/clients", Ok("clients"));
         check("HEAD", "/reports", Ok("reports(none)"));
         check("GET", "/reports?x&date=2026-11-28", Ok("reports 2026-11-28"));
+        check("GET", "/", Ok("page"));
+        check("HEAD", "/?x", Ok("page"));
+        check("POST", "/login", Ok("login"));
+        check("POST", "/logout", Ok("logout"));
     }
 
     #[test]
     fn a_wrong_method_or_route_is_told_so() {
-        check("GET", "/", Err((ErrorCode::NotFound, "there is no \"/\" here")));
+        check("GET", "//", Err((ErrorCode::NotFound, "there is no \"//\" here")));
+        let posted = "/login is asked by POST, not by GET";
+        check("GET", "/login", Err((ErrorCode::MethodNotAllowed, posted)));
         check("GET", "/upload/", Err((ErrorCode::NotFound, "there is no \"/upload/\" here")));
         check("PUT", "/x\u{1b}", Err((ErrorCode::NotFound, "there is no \"/x\\u{1b}\" here")));
         check(
@@ -279,6 +303,9 @@ mod tests {
             ("/report?x", "report"),
             ("/reports?date=x", "reports"),
             ("/clients", "clients"),
+            ("/", "page"),
+            ("/login", "page"),
+            ("/logout", "page"),
             ("/health", "other"),
             ("/reporting", "other"),
         ] {
@@ -299,7 +326,10 @@ mod tests {
         for target in ["/clients", "/clients?x", "/reports", "/reports?date=2026-11-28"] {
             assert_eq!(access(target), Access::Administrator, "{target}");
         }
-        for target in ["/health", "/ready", "/", "/uploads"] {
+        for target in ["/", "/?x", "/login", "/logout"] {
+            assert_eq!(access(target), Access::Browser, "{target}");
+        }
+        for target in ["/health", "/ready", "/uploads", "//", "/log"] {
             assert_eq!(access(target), Access::Public, "{target}");
         }
     }

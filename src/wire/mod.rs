@@ -38,8 +38,12 @@ pub mod route {
     pub const REPORTS: &str = "/reports";
     /// Kept for figures in Prometheus' text form.
     pub const METRICS: &str = "/metrics";
-    /// Kept for the administrator's page.
+    /// `GET`: how every client is, for an administrator's browser.
     pub const PAGE: &str = "/";
+    /// `POST`: begin a session with an administrator's key, from the page's form.
+    pub const LOGIN: &str = "/login";
+    /// `POST`: end a session.
+    pub const LOGOUT: &str = "/logout";
 }
 
 /// Names of the fields of the upload form.

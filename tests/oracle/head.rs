@@ -105,6 +105,8 @@ fn canonical(head: &Head) -> Vec<u8> {
         ("Range", head.range.clone()),
         ("X-Forwarded-For", head.forwarded_for.clone()),
         ("User-Agent", head.user_agent.clone()),
+        ("Cookie", head.cookie.as_ref().map(|cookie| cookie.expose().to_owned())),
+        ("Sec-Fetch-Site", head.fetch_site.clone()),
     ] {
         if let Some(value) = value {
             text += &format!("{name}: {value}\r\n");

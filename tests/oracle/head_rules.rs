@@ -6,6 +6,7 @@ use s3up::server::gate::head::{Head, Version};
 
 /// What the rules make of some bytes.
 #[derive(Debug, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "there is one at a time")]
 pub(super) enum Verdict {
     /// There is no end of a head yet.
     Open,
@@ -62,10 +63,9 @@ fn head(bytes: &[u8]) -> Option<Head> {
         range: only(&fields, "range")?.map(str::to_owned),
         forwarded_for: (!forwarded_for.is_empty())
             .then(|| forwarded_for.join(", ").trim_end().to_owned()),
-        user_agent: all(&fields, "user-agent")
-            .first()
-            .filter(|value| value.is_ascii())
-            .map(|value| (*value).to_owned()),
+        user_agent: first(&fields, "user-agent"),
+        cookie: first(&fields, "cookie").map(Secret::new),
+        fetch_site: first(&fields, "sec-fetch-site"),
     })
 }
 
@@ -98,6 +98,11 @@ fn is_token(text: &str) -> bool {
 
 fn all<'t>(fields: &[(String, &'t str)], name: &str) -> Vec<&'t str> {
     fields.iter().filter(|field| field.0 == name).map(|field| field.1).collect()
+}
+
+/// The first value of a field on which nothing depends.
+fn first(fields: &[(String, &str)], name: &str) -> Option<String> {
+    all(fields, name).first().filter(|value| value.is_ascii()).map(|value| (*value).to_owned())
 }
 
 /// The one value of a field that counts, if it is there.

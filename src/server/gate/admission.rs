@@ -1,15 +1,17 @@
 //! May this request come in? From its head alone, before a byte of its body is read.
 //!
 //! Pure. The order: the key, then the route, then the body. A peer without a key learns nothing but
-//! that.
+//! that; a browser without one learns that there is a form for it.
 
 use super::head::Head;
 use crate::limits::FORM_OVERHEAD_BYTES_MAX;
+use crate::limits::page::LOGIN_BYTES_MAX;
 use crate::limits::report::BODY_BYTES_MAX;
 use crate::server::admitted::{Admitted, Caller, Identity};
-use crate::server::auth::{KeyHolder, Keyring};
+use crate::server::auth::{AuthError, KeyHolder, Keyring};
 use crate::server::config::Client;
 use crate::server::multipart::{Boundary, BoundaryError};
+use crate::server::page::session::Session;
 use crate::server::reply::ApiError;
 use crate::server::route::{Access, Route, access, route};
 use crate::wire::ErrorCode;
@@ -24,19 +26,29 @@ pub struct Refused {
     pub caller: Caller,
 }
 
-/// Lets a request in, or not. `peer` is where it comes from.
-pub fn admit(head: &Head, keyring: &Keyring, peer: IpAddr) -> Result<Admitted, Refused> {
+/// Lets a request in, or not. `peer` is where it comes from; `session` says that its cookie is that of a
+/// session, which counts for the page alone.
+pub fn admit(
+    head: &Head,
+    keyring: &Keyring,
+    session: Option<Session>,
+    peer: IpAddr,
+) -> Result<Admitted, Refused> {
     let needed = access(&head.target);
+    let authenticate = || {
+        let authorization = head.authorization.as_ref().map(|value| value.expose());
+        let unauthorized = |error: AuthError| stranger(ErrorCode::Unauthorized, error.to_string());
+        keyring.authenticate(authorization).map(Some).map_err(unauthorized)
+    };
     let holder = match needed {
         Access::Public => None,
-        Access::Client | Access::Administrator => {
-            let authorization = head.authorization.as_ref().map(|value| value.expose());
-            let holder = keyring.authenticate(authorization).map_err(|error| Refused {
-                error: ApiError::new(ErrorCode::Unauthorized, error.to_string()),
-                caller: Caller::Nobody,
-            })?;
-            Some(holder)
+        Access::Client | Access::Administrator => authenticate()?,
+        Access::Browser if !keyring.has_administrators() => {
+            let message = "there is no page here, since nobody may see it (admin_keys)";
+            return Err(stranger(ErrorCode::NotFound, message));
         }
+        Access::Browser if head.authorization.is_some() => authenticate()?,
+        Access::Browser => session.map(|_| KeyHolder::Administrator),
     };
     let caller = match &holder {
         None => Caller::Nobody,
@@ -49,7 +61,7 @@ pub fn admit(head: &Head, keyring: &Keyring, peer: IpAddr) -> Result<Admitted, R
             let message = "an administrator's key opens no client's folder; use a client's key";
             return Err(refused(ApiError::new(ErrorCode::Forbidden, message)));
         }
-        (Access::Administrator, Some(KeyHolder::Client(_))) => {
+        (Access::Administrator | Access::Browser, Some(KeyHolder::Client(_))) => {
             let message = "this is for administrators (admin_keys), and the key is a client's";
             return Err(refused(ApiError::new(ErrorCode::Forbidden, message)));
         }
@@ -57,11 +69,15 @@ pub fn admit(head: &Head, keyring: &Keyring, peer: IpAddr) -> Result<Admitted, R
         (_, Some(KeyHolder::Administrator) | None) => None,
     };
     let route = route(&head.method, &head.target).map_err(refused)?;
+    if matches!(route, Route::Login | Route::Logout) {
+        check_origin(head).map_err(refused)?;
+    }
     let (length, boundary) = match (&route, client) {
         (Route::Upload, Some(client)) => {
             let (length, boundary) = form(head, client).map_err(refused)?;
             (Some(length), Some(boundary))
         }
+        (Route::Login, _) => (Some(login_length(head).map_err(refused)?), None),
         (Route::Report, Some(_)) => (Some(report_length(head).map_err(refused)?), None),
         (Route::Upload | Route::Report, None) => return Err(refused(no_key())),
         (Route::Download(_), Some(client)) if !client.allow_download => {
@@ -99,6 +115,38 @@ fn report_length(head: &Head) -> Result<u64, ApiError> {
         return Err(ApiError::new(ErrorCode::FileTooLarge, message));
     }
     Ok(length)
+}
+
+/// What a login's head says of its body, which is read of somebody without a key.
+fn login_length(head: &Head) -> Result<u64, ApiError> {
+    let content_type = head.content_type.as_deref().unwrap_or_default();
+    let essence = content_type.split(';').next().unwrap_or_default().trim();
+    if !essence.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
+        let message = "a login is a form of the type application/x-www-form-urlencoded";
+        return Err(ApiError::new(ErrorCode::UnsupportedMediaType, message));
+    }
+    let length = declared_length(head)?;
+    if length > LOGIN_BYTES_MAX {
+        let message = format!("a login may have at most {LOGIN_BYTES_MAX} bytes");
+        return Err(ApiError::new(ErrorCode::FileTooLarge, message));
+    }
+    Ok(length)
+}
+
+/// No other site may have somebody's browser log in or out. What is no browser, and what does not speak
+/// TLS, does not say where it comes from, and is not let in either.
+fn check_origin(head: &Head) -> Result<(), ApiError> {
+    if head.is_same_origin() {
+        return Ok(());
+    }
+    let message = "only this server's own page may ask this, over TLS (Sec-Fetch-Site: same-origin); \
+                   programs send 'Authorization: Bearer <key>' with what they ask";
+    Err(ApiError::new(ErrorCode::Forbidden, message))
+}
+
+/// A refusal of somebody of whom nothing is known.
+fn stranger(code: ErrorCode, message: impl Into<String>) -> Refused {
+    Refused { error: ApiError::new(code, message), caller: Caller::Nobody }
 }
 
 /// What an upload's head says of its body.
@@ -146,6 +194,14 @@ mod tests {
     }
 
     fn admitted(request: &str, lines: &[&str]) -> Result<Admitted, Refused> {
+        admitted_with(None, request, lines)
+    }
+
+    fn admitted_with(
+        session: Option<Session>,
+        request: &str,
+        lines: &[&str],
+    ) -> Result<Admitted, Refused> {
         let lines: String = lines.iter().map(|line| format!("{line}\r\n")).collect();
         let head = format!("{request} HTTP/1.1\r\nHost: h\r\n{lines}\r\n");
         let Parsed::Head { head, .. } = parse(head.as_bytes()) else { panic!("{head}") };
@@ -153,7 +209,7 @@ mod tests {
             Administrator { keys: vec![Digest::of(b"key-of-admin")], weak_key: false };
         let clients = vec![client("web", true), client("once", false)];
         let keyring = Keyring::new(clients, vec![administrator]);
-        admit(&head, &keyring, PEER)
+        admit(&head, &keyring, session, PEER)
     }
 
     fn check(request: &str, lines: &[&str], expected: Result<(), (ErrorCode, Option<&str>)>) {
@@ -251,7 +307,75 @@ mod tests {
     }
 
     #[test]
-    fn only_uploads_and_reports_have_a_body() {
+    fn the_page_is_for_administrators_and_others_get_as_far_as_its_form() {
+        let (web, admin) =
+            ("Authorization: Bearer key-of-web", "Authorization: Bearer key-of-admin");
+        let caller = |session, lines: &[&str]| {
+            admitted_with(session, "GET /", lines).map(|admitted| admitted.caller)
+        };
+        let session = Some(Session::for_a_test());
+        assert_eq!(caller(None, &[]), Ok(Caller::Nobody));
+        assert_eq!(caller(None, &[admin]), Ok(Caller::Administrator));
+        assert_eq!(caller(session, &[]), Ok(Caller::Administrator));
+        // Who shows a key is judged by that.
+        check("GET /", &[web], Err((ErrorCode::Forbidden, Some("web"))));
+        check("GET /", &["Authorization: Bearer x"], Err((ErrorCode::Unauthorized, None)));
+        let refused = admitted_with(session, "GET /", &["Authorization: Bearer x"]).unwrap_err();
+        assert_eq!(refused.error.code, ErrorCode::Unauthorized);
+        // A session opens the page and nothing else.
+        for request in ["GET /clients", "GET /reports", "POST /upload", "GET /exists?path=a"] {
+            let refused = admitted_with(session, request, &[]).unwrap_err();
+            assert_eq!(refused.error.code, ErrorCode::Unauthorized, "{request}");
+        }
+        check("POST /", &[], Err((ErrorCode::MethodNotAllowed, None)));
+    }
+
+    #[test]
+    fn where_there_are_no_administrators_there_is_no_page() {
+        let Parsed::Head { head, .. } = parse(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n") else {
+            panic!()
+        };
+        let keyring = Keyring::new(vec![client("web", true)], vec![]);
+        let refused = admit(&head, &keyring, Some(Session::for_a_test()), PEER).unwrap_err();
+        assert_eq!((refused.error.code, refused.caller), (ErrorCode::NotFound, Caller::Nobody));
+    }
+
+    #[test]
+    fn a_login_is_a_small_form_of_the_servers_own_page() {
+        let (own, form) =
+            ("Sec-Fetch-Site: same-origin", "Content-Type: application/x-www-form-urlencoded");
+        let length = |length: u64| format!("Content-Length: {length}");
+        let most = length(LOGIN_BYTES_MAX);
+        check("POST /login", &[own, form, &most], Ok(()));
+        check("POST /login", &[own, &format!("{form}; charset=utf-8"), &length(0)], Ok(()));
+        let request = admitted("POST /login", &[own, form, &length(7)]).unwrap();
+        assert_eq!((request.length, request.caller), (Some(7), Caller::Nobody));
+        for much in [LOGIN_BYTES_MAX + 1, 1 << 46] {
+            let refused = Err((ErrorCode::FileTooLarge, None));
+            check("POST /login", &[own, form, &length(much)], refused);
+        }
+        check("POST /login", &[own, form], Err((ErrorCode::LengthRequired, None)));
+        let unsupported = Err((ErrorCode::UnsupportedMediaType, None));
+        check("POST /login", &[own, &most], unsupported);
+        check("POST /login", &[own, FORM, &most], unsupported);
+        for origin in [
+            "Sec-Fetch-Site: cross-site",
+            "Sec-Fetch-Site: same-site",
+            "Sec-Fetch-Site: none",
+            "X: y",
+        ] {
+            let refused = Err((ErrorCode::Forbidden, None));
+            check("POST /login", &[origin, form, &most], refused);
+            check("POST /logout", &[origin], refused);
+        }
+        check("POST /logout", &[own], Ok(()));
+        check("POST /logout", &[own, "Content-Length: 0"], Ok(()));
+        check("POST /logout", &[own, "Content-Length: 1"], Err((ErrorCode::BadRequest, None)));
+        check("GET /logout", &[own], Err((ErrorCode::MethodNotAllowed, None)));
+    }
+
+    #[test]
+    fn only_uploads_reports_and_logins_have_a_body() {
         let web = "Authorization: Bearer key-of-web";
         for (request, client) in
             [("GET /exists?path=a", Some("web")), ("GET /download?path=a", Some("web"))]
@@ -267,7 +391,7 @@ mod tests {
     #[test]
     fn a_route_that_is_none_is_told_so_and_a_wrong_path_names_the_client_to_the_log() {
         let web = "Authorization: Bearer key-of-web";
-        check("GET /", &[], Err((ErrorCode::NotFound, None)));
+        check("GET //", &[], Err((ErrorCode::NotFound, None)));
         check("POST /health", &[], Err((ErrorCode::MethodNotAllowed, None)));
         check("GET /upload", &[web], Err((ErrorCode::MethodNotAllowed, Some("web"))));
         check("GET /exists?path=../x", &[web], Err((ErrorCode::InvalidPath, Some("web"))));

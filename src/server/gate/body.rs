@@ -133,6 +133,16 @@ impl<'b> Body<'b> {
         }
     }
 
+    /// Reads all of it, as it is. For bodies that memory has room for.
+    pub(super) fn read_plain(mut self) -> Result<Vec<u8>, BodyError> {
+        let mut content = vec![0; usize::try_from(self.length).unwrap_or(CHUNK_BYTES)];
+        let mut filled = 0;
+        while filled < content.len() {
+            filled += self.read(&mut content[filled..], None)?.unwrap_or(0);
+        }
+        Ok(content)
+    }
+
     /// Reads all of it, framed as one chunk. For bodies that memory has room for.
     pub(super) fn read_whole(mut self) -> Result<Vec<u8>, BodyError> {
         let length = usize::try_from(self.length).unwrap_or(CHUNK_BYTES);

@@ -5,6 +5,7 @@
 
 use super::access_log::Line;
 use super::admission::{Refused, admit};
+use super::browser::{Asked, is_answered_here};
 use super::census::ConnectionId;
 use super::exchange::{Ending, Exchange, Next};
 use super::head::{Arrival, Head, Parsed};
@@ -40,12 +41,12 @@ pub(super) struct Visitor {
 }
 
 /// A connection that is served.
-struct Connection<'g> {
-    gate: &'g Gate,
-    visitor: Visitor,
-    stream: Stream,
+pub(super) struct Connection<'g> {
+    pub(super) gate: &'g Gate,
+    pub(super) visitor: Visitor,
+    pub(super) stream: Stream,
     /// What was read and belongs to no request yet.
-    received: Vec<u8>,
+    pub(super) received: Vec<u8>,
     served: u32,
 }
 
@@ -187,7 +188,12 @@ impl Connection<'_> {
             let message = "the server has as many connections as it can; try again later";
             return self.refuse(line, &ApiError::new(ErrorCode::Unavailable, message), false);
         }
-        let admitted = match admit(head, &gate.clients.current(), peer) {
+        let keyring = gate.clients.current();
+        // Clients have none, and do not wait for who has.
+        let session = head
+            .cookies()
+            .and_then(|cookies| gate.sessions().find(cookies, &keyring, clock::monotonic()));
+        let admitted = match admit(head, &keyring, session, peer) {
             Ok(admitted) => admitted,
             Err(Refused { error, caller }) => {
                 let line = Line { client: caller.name(), ..line };
@@ -203,6 +209,11 @@ impl Connection<'_> {
                 return self.refuse(line, &error, keep_alive && sound);
             }
         };
+        if is_answered_here(&admitted) {
+            let length = admitted.length.unwrap_or(0);
+            return self
+                .answer_browser(line, &Asked { head, route: &admitted.route, length, keep_alive });
+        }
         if let Some(client) = admitted.client() {
             gate.activity.seen(&client.name, head.client_version(), clock::unix_seconds());
         }
@@ -235,16 +246,7 @@ impl Connection<'_> {
     /// Refuses a peer that has no good key: it waits for its answer, the longer the more often it
     /// asks.
     fn refuse_stranger(&mut self, line: Line<'_>, error: ApiError, keep_alive: bool) -> Next {
-        let verdict = self.gate.throttle().failed(line.peer, clock::monotonic());
-        let (Verdict::Answer { delay } | Verdict::TooMany { delay, .. }) = verdict;
-        self.keep_waiting(delay);
-        let code = match verdict {
-            Verdict::Answer { .. } => error.code,
-            Verdict::TooMany { .. } => ErrorCode::TooManyRequests,
-        };
-        let asked = line.request.map_or("other", |head| word(&head.target));
-        self.gate.activity.refused(None, asked, code, clock::unix_seconds());
-        match verdict {
+        match self.fail(&line) {
             Verdict::Answer { .. } => self.refuse(line, &error, keep_alive),
             Verdict::TooMany { retry_after, .. } => {
                 let message = "too many requests from this address without a good API key";
@@ -256,6 +258,20 @@ impl Connection<'_> {
                 self.respond(line, reply, false, error.note())
             }
         }
+    }
+
+    /// Notes that a peer has shown no good key, and keeps it waiting for as long as it has to.
+    pub(super) fn fail(&self, line: &Line<'_>) -> Verdict {
+        let verdict = self.gate.throttle().failed(line.peer, clock::monotonic());
+        let (Verdict::Answer { delay } | Verdict::TooMany { delay, .. }) = verdict;
+        self.keep_waiting(delay);
+        let code = match verdict {
+            Verdict::Answer { .. } => ErrorCode::Unauthorized,
+            Verdict::TooMany { .. } => ErrorCode::TooManyRequests,
+        };
+        let asked = line.request.map_or("other", |head| word(&head.target));
+        self.gate.activity.refused(None, asked, code, clock::unix_seconds());
+        verdict
     }
 
     /// Does nothing for a while, or until the connection ends: who is shown out must not stay.
@@ -271,7 +287,7 @@ impl Connection<'_> {
         self.refuse(line, error, false)
     }
 
-    fn refuse(&mut self, line: Line<'_>, error: &ApiError, keep_alive: bool) -> Next {
+    pub(super) fn refuse(&mut self, line: Line<'_>, error: &ApiError, keep_alive: bool) -> Next {
         let mut reply = Reply::error(error);
         if let (ErrorCode::MethodNotAllowed, Some(head)) = (error.code, line.request) {
             reply.headers.push(("Allow", allowed_methods(&head.target).into()));
@@ -280,7 +296,13 @@ impl Connection<'_> {
     }
 
     /// Gives an answer of the gate's own.
-    fn respond(&mut self, line: Line<'_>, reply: Reply, keep_alive: bool, note: String) -> Next {
+    pub(super) fn respond(
+        &mut self,
+        line: Line<'_>,
+        reply: Reply,
+        keep_alive: bool,
+        note: String,
+    ) -> Next {
         let head_only = line.request.is_some_and(|head| head.method == "HEAD");
         let status = reply.status;
         let response = response::whole(reply, head_only, keep_alive);

@@ -183,7 +183,7 @@ impl<'e> Exchange<'e> {
             // Anybody may ask it, and it is the store that answers: those must not crowd clients out.
             Route::Ready => Need::Long,
             // The server's database answers those, whose disk may be slow or full.
-            Route::Report | Route::Clients | Route::Reports(_) => Need::Long,
+            Route::Report | Route::Clients | Route::Reports(_) | Route::Page => Need::Long,
             _ => Need::Short,
         }
     }

@@ -9,6 +9,7 @@
 mod access_log;
 pub mod admission;
 mod body;
+mod browser;
 pub mod census;
 pub mod certificate;
 mod connection;
@@ -27,6 +28,7 @@ use crate::server::activity::Activity;
 use crate::server::clients::Clients;
 use crate::server::config::Limits;
 use crate::server::lanes::Lanes;
+use crate::server::page::session::Sessions;
 use crate::server::shares::Shares;
 use crate::threads::Stop;
 use census::{Census, CensusLimits};
@@ -51,6 +53,7 @@ pub struct Gate {
     long: Arc<Shares>,
     census: Mutex<Census<Arc<TcpStream>>>,
     throttle: Mutex<Throttle>,
+    sessions: Mutex<Sessions>,
     stop: Stop,
 }
 
@@ -92,6 +95,7 @@ impl Gate {
                 strangers: limits.connections - limits.connections / 4,
             })),
             throttle: Mutex::new(Throttle::new()),
+            sessions: Mutex::default(),
             stop,
         })
     }
@@ -113,6 +117,11 @@ impl Gate {
 
     fn census(&self) -> MutexGuard<'_, Census<Arc<TcpStream>>> {
         self.census.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn sessions(&self) -> MutexGuard<'_, Sessions> {
+        // Each change is complete in itself, so a panic elsewhere cannot have left half of one.
+        self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn throttle(&self) -> MutexGuard<'_, Throttle> {

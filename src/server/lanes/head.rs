@@ -186,6 +186,7 @@ mod tests {
             Just(Route::Health),
             Just(Route::Ready),
             Just(Route::Clients),
+            Just(Route::Page),
             proptest::option::of(0..250_000_000_000_i64)
                 .prop_map(|at| Route::Reports(at.map(crate::wire::Day::of))),
         ];

@@ -9,6 +9,7 @@
 pub mod chart;
 #[cfg(test)]
 pub(in crate::server) mod scene;
+pub mod session;
 #[cfg(test)]
 mod tests;
 pub mod view;
@@ -59,9 +60,9 @@ struct Login {
 struct Notice {
     title: &'static str,
     text: &'static str,
-    hint: Option<&'static str>,
-    /// Whether there is a session to end.
-    log_out: bool,
+    hint: &'static str,
+    /// Whether who sees it has come in.
+    inside: bool,
 }
 
 impl Page {
@@ -80,34 +81,30 @@ impl Page {
         Self::notice(Notice {
             title: "This page needs TLS",
             text: "Over this connection a key could be read on its way, so there is no login here.",
-            hint: Some(
-                "Switch server.tls on in server.yaml, or come by a proxy that speaks TLS, or from the \
-                 server’s own machine.",
-            ),
-            log_out: false,
+            hint: "Switch server.tls on in server.yaml, or come by a proxy that speaks TLS, or from \
+                   the server’s own machine.",
+            inside: false,
         })
     }
 
     /// Instead of an overview, if the server has no database.
-    pub fn no_database(log_out: bool) -> Self {
+    pub fn no_database() -> Self {
         Self::notice(Notice {
             title: "Nothing is remembered yet",
             text: "This server has no database. Uploads work, but what the clients do is not written \
                    down, and their daily reports are not kept.",
-            hint: Some(
-                "Name a file by the key database.path in server.yaml, and restart the server.",
-            ),
-            log_out,
+            hint: "Name a file by the key database.path in server.yaml, and restart the server.",
+            inside: true,
         })
     }
 
     /// Instead of an overview, if the database cannot be read.
-    pub fn unreadable(log_out: bool) -> Self {
+    pub fn unreadable() -> Self {
         Self::notice(Notice {
             title: "The database cannot be read",
             text: "Uploads go on. How the clients are cannot be told at the moment.",
-            hint: Some("The server’s log says more."),
-            log_out,
+            hint: "The server’s log says more.",
+            inside: true,
         })
     }
 

@@ -12,7 +12,7 @@ use crate::wire::report::{Report, Verdict};
 fn view(scene: &Scene, names: &[&str], recording: bool) -> View {
     let reports = Reports::default();
     let overview = overview(names.iter().copied(), &scene.facts, &reports, recording, NOW);
-    View::of(&overview, &scene.facts, &reports, true)
+    View::of(&overview, &scene.facts, &reports)
 }
 
 fn show(name: &str, page: &Page) -> String {
@@ -96,8 +96,8 @@ fn pages() -> Vec<(&'static str, Page)> {
         ("login", Page::login(None)),
         ("wrong-key", Page::login(problem)),
         ("needs-tls", Page::needs_tls()),
-        ("no-database", Page::no_database(true)),
-        ("unreadable", Page::unreadable(false)),
+        ("no-database", Page::no_database()),
+        ("unreadable", Page::unreadable()),
     ]
 }
 

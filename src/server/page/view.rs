@@ -34,8 +34,6 @@ pub struct View {
     pub late_after: String,
     /// When it is silent.
     pub silent_after: String,
-    /// Whether there is a session to end.
-    pub log_out: bool,
 }
 
 /// How a state is shown: by a word, a shape and a colour.
@@ -100,9 +98,8 @@ pub struct Card {
 }
 
 impl View {
-    /// What is on the page. `facts` are those that `overview` was made of, at the moment it was asked
-    /// at; `log_out` says whether there is a session to end.
-    pub fn of(overview: &Overview, facts: &Facts, reports: &Reports, log_out: bool) -> Self {
+    /// What is on the page. `facts` are those that `overview` was made of.
+    pub fn of(overview: &Overview, facts: &Facts, reports: &Reports) -> Self {
         let now = overview.asked_at;
         let cards = overview.clients.iter().map(|client| {
             let notes = notes(client, facts.last_reports.get(&client.name), now);
@@ -126,7 +123,6 @@ impl View {
             clients: cards.into_iter().map(|(_, card)| card).collect(),
             late_after: shown::counted(reports.late_after.as_secs() / 3600, "hour"),
             silent_after: shown::counted(reports.silent_after.as_secs() / 3600, "hour"),
-            log_out,
         }
     }
 }

@@ -35,6 +35,7 @@ use memchr::memchr_iter;
 
 /// What the bytes of a connection amount to.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "a connection has one at a time, and takes it apart")]
 pub enum Parsed {
     /// No whole head yet, and nothing against what there is.
     Incomplete,
@@ -77,9 +78,25 @@ pub struct Head {
     /// The value of the first `User-Agent`, if it is in ASCII. Whatever else stands there is nobody's
     /// business.
     pub user_agent: Option<String>,
+    /// The value of the first `Cookie`, if it is in ASCII.
+    pub cookie: Option<Secret>,
+    /// The value of the first `Sec-Fetch-Site`, if it is in ASCII: whose page a browser says that a
+    /// request comes from.
+    pub fetch_site: Option<String>,
 }
 
 impl Head {
+    /// The cookies.
+    pub fn cookies(&self) -> Option<&str> {
+        self.cookie.as_ref().map(Secret::expose)
+    }
+
+    /// Whether a browser says that a page of this very server has caused the request. All browsers say
+    /// so since 2023, to whoever they reach over TLS or on their own machine.
+    pub fn is_same_origin(&self) -> bool {
+        self.fetch_site.as_deref() == Some("same-origin")
+    }
+
     /// The version of the client that sent it, if it says that it is one of ours.
     pub fn client_version(&self) -> Option<&str> {
         let version = self.user_agent.as_deref()?.strip_prefix("s3up/")?;
@@ -164,6 +181,8 @@ fn judge(request: &httparse::Request<'_, '_>) -> Result<Head, Refusal> {
         range: fields::only(headers, "Range")?.map(str::to_owned),
         forwarded_for: fields::joined(headers, "X-Forwarded-For")?,
         user_agent: fields::first(headers, "User-Agent").map(str::to_owned),
+        cookie: fields::first(headers, "Cookie").map(Secret::new),
+        fetch_site: fields::first(headers, "Sec-Fetch-Site").map(str::to_owned),
     })
 }
 

@@ -15,9 +15,11 @@ fn written() -> impl Strategy<Value = (Vec<u8>, Head)> {
         (token, "/[!-\"$-~]{0,40}", any::<bool>(), any::<u64>()),
         (proptest::option::of(prop_oneof![Just(0), Just(1), any::<u64>()]), any::<bool>()),
         (any::<bool>(), any::<bool>(), value(), value(), value(), value(), value()),
+        (value(), value()),
         others,
     )
-        .prop_map(|(line, framing, fields, others)| {
+        .prop_map(|(line, framing, fields, browsers, others)| {
+            let (cookie, fetch_site) = browsers;
             let (method, target, http10, seed) = line;
             let (content_length, expect) = framing;
             let (close, keep, authorization, content_type, range, forwarded_for, user_agent) =
@@ -33,6 +35,8 @@ fn written() -> impl Strategy<Value = (Vec<u8>, Head)> {
             line("Range", range.clone());
             line("X-Forwarded-For", forwarded_for.clone());
             line("User-Agent", user_agent.clone());
+            line("Cookie", cookie.clone());
+            line("Sec-Fetch-Site", fetch_site.clone());
             line("Expect", expect.then(|| "100-continue".to_owned()));
             line("Connection", close.then(|| "TE, close".to_owned()));
             line("Connection", keep.then(|| "Keep-Alive".to_owned()));
@@ -50,6 +54,8 @@ fn written() -> impl Strategy<Value = (Vec<u8>, Head)> {
                 range,
                 forwarded_for,
                 user_agent,
+                cookie: cookie.map(Secret::new),
+                fetch_site,
             };
             (bytes, head)
         })
@@ -92,6 +98,8 @@ fn canonical(head: &Head) -> Vec<u8> {
     line("Range", head.range.clone());
     line("X-Forwarded-For", head.forwarded_for.clone());
     line("User-Agent", head.user_agent.clone());
+    line("Cookie", head.cookie.as_ref().map(|cookie| cookie.expose().to_owned()));
+    line("Sec-Fetch-Site", head.fetch_site.clone());
     let version = if head.version == Version::Http10 { "HTTP/1.0" } else { "HTTP/1.1" };
     format!("{} {} {version}\r\n{}\r\n", head.method, head.target, lines.concat()).into_bytes()
 }

@@ -24,6 +24,8 @@ fn plain() -> Head {
         range: None,
         forwarded_for: None,
         user_agent: None,
+        cookie: None,
+        fetch_site: None,
     }
 }
 
@@ -52,6 +54,20 @@ fn a_user_agent_is_taken_if_it_is_sound_and_never_a_reason_to_refuse() {
     ] {
         let head = Head { user_agent: user_agent.map(str::to_owned), ..plain() };
         assert_eq!(head.client_version(), version, "{lines}");
+        check_lines(lines, head);
+    }
+}
+
+#[test]
+fn cookies_and_whose_page_it_comes_from_are_taken_and_never_a_reason_to_refuse() {
+    for (lines, cookie, fetch_site) in [
+        ("Cookie: a=b; c=d\r\nSec-Fetch-Site: same-origin", Some("a=b; c=d"), Some("same-origin")),
+        ("cookie: a\r\nCookie: b\r\nsec-fetch-site: none", Some("a"), Some("none")),
+        ("Cookie: \u{e4}\r\nSec-Fetch-Site: \u{e4}", None, None),
+    ] {
+        let (cookie, fetch_site) = (cookie.map(Secret::new), fetch_site.map(str::to_owned));
+        let head = Head { cookie, fetch_site, ..plain() };
+        assert_eq!(head.is_same_origin(), lines.contains("same-origin"));
         check_lines(lines, head);
     }
 }
@@ -103,7 +119,7 @@ fn a_head_is_read_as_clients_write_it() {
 
 #[test]
 fn fields_that_do_not_count_are_passed_over_whatever_they_say() {
-    check_lines("X: \u{fc}\r\nX: b\r\nCookie:\r\n\u{21}#$%&'*+-.^_`|~9: \t", plain());
+    check_lines("X: \u{fc}\r\nX: b\r\nAccept:\r\n\u{21}#$%&'*+-.^_`|~9: \t", plain());
     check_lines(
         "Upgrade: h2c\r\nHTTP2-Settings: AAMAAABkAARAAAAAAAIAAAAA\r\nTE: trailers",
         plain(),
