@@ -9,6 +9,8 @@
     reason = "a test that cannot go on stops, and shows the scene"
 )]
 
+#[cfg(feature = "browser")]
+mod browser;
 mod client_tls;
 mod client_tls_failures;
 mod documents;

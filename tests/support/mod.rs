@@ -1,6 +1,8 @@
 //! What the tests stand on: servers, scenes, keys and contents.
 
 pub(crate) mod api;
+#[cfg(feature = "browser")]
+pub(crate) mod browser;
 pub(crate) mod bucket;
 pub(crate) mod certificates;
 pub(crate) mod client;
