@@ -179,3 +179,15 @@ fn another_site_cannot_have_a_browser_log_in_or_out() {
     browser.open(&address);
     browser.wait_for("article");
 }
+
+#[test]
+fn on_the_servers_own_machine_one_logs_in_without_tls() {
+    let server = Server::started(Kind::Directory);
+    let browser = Browser::start();
+    let address = format!("http://localhost:{}/", server.listening_port());
+    browser.open(&address);
+    browser.type_into("#key", ADMIN_KEY);
+    browser.wait_for("article");
+    assert_eq!(texts(&browser, ".headline"), ["No client was heard of yet"]);
+    assert_undisturbed(&browser, &address);
+}
