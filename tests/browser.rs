@@ -32,7 +32,7 @@ fn server() -> Server {
     let now = clock::unix_seconds();
     let database = rusqlite::Connection::open(server.database()).unwrap();
     database.busy_timeout(crate::support::waiting::DEADLINE).unwrap();
-    for (name, hours_ago) in [("healthy", 1), ("hostile", 2), ("late", 30), ("stops", 100)] {
+    for (name, hours_ago) in [("healthy", 1), ("hostile", 2), ("late", 40), ("stops", 100)] {
         let at = now - 3600 * hours_ago;
         let statement = "INSERT INTO clients (name, first_seen, last_seen, version, last_upload_at, \
                          last_report_at) VALUES (?1, ?2, ?3, '0.1.0', ?3, ?3)";

@@ -58,7 +58,7 @@ fn a_client_says_how_it_is_and_what_is_wrong_there() {
         "1,219 files are not backed up",
         "2 folders are not watched",
         "Today 75 files, 8.8 MB. 1 healthy client needs a look.",
-        "Late after 26 hours without an upload or a report, silent after 50 hours.",
+        "Late after 30 hours without an upload or a report, silent after 54 hours.",
     ] {
         assert!(html.contains(text), "{text}");
     }
