@@ -27,6 +27,8 @@ pub struct Chart {
     pub width: u64,
     /// Room for the highest.
     pub height: u64,
+    /// Room for one, with the gap to the next.
+    pub slot: u64,
     /// A bar a day, the oldest first.
     pub bars: Vec<Bar>,
     /// The first day.
@@ -43,10 +45,6 @@ pub struct Bar {
     pub files: u64,
     /// Where it begins.
     pub x: u64,
-    /// Its width.
-    pub width: u64,
-    /// The width with the gap to the next one.
-    pub slot: u64,
     /// The part for what was stored, or a stub.
     pub stored: Span,
     /// The part for what failed, above.
@@ -82,8 +80,6 @@ impl Chart {
                 label: label(*day, counts),
                 files: counts.files,
                 x: number * SLOT,
-                width: BAR,
-                slot: SLOT,
                 stored: Span { y: HEIGHT - stored, height: stored },
                 failed: failed.map(|failed| Span {
                     y: (HEIGHT - stored).saturating_sub(failed),
@@ -103,10 +99,38 @@ impl Chart {
             label: format!("Uploads on {busy} of the last {RECENT_DAYS} days; {caption}"),
             width: RECENT_DAYS.unsigned_abs() * SLOT,
             height: HEIGHT,
+            slot: SLOT,
             bars: bars.collect(),
             first,
             caption,
         }
+    }
+}
+
+impl Chart {
+    /// All that was stored, as one shape: with one for each day, the page of 500 clients would be half as
+    /// large again.
+    pub fn stored(&self) -> Option<String> {
+        self.shape(|bar| (bar.files > 0).then_some(bar.stored))
+    }
+
+    /// All that failed.
+    pub fn failed(&self) -> Option<String> {
+        self.shape(|bar| bar.failed)
+    }
+
+    /// The stubs of days without uploads.
+    pub fn stubs(&self) -> Option<String> {
+        self.shape(|bar| (bar.files == 0).then_some(bar.stored))
+    }
+
+    /// The path around these parts of the bars, if there are any.
+    fn shape(&self, part: impl Fn(&Bar) -> Option<Span>) -> Option<String> {
+        let parts = self.bars.iter().filter_map(|bar| part(bar).map(|span| (bar.x, span)));
+        let path: String = parts
+            .map(|(x, Span { y, height })| format!("M{x} {y}h{BAR}v{height}h-{BAR}z"))
+            .collect();
+        (!path.is_empty()).then_some(path)
     }
 }
 
@@ -156,7 +180,7 @@ mod tests {
         assert_eq!(chart.bars[28].label, "2026-11-27: no uploads");
         assert_eq!(chart.label, "Uploads on 2 of the last 30 days; at most 10 files a day");
         let last = &chart.bars[29];
-        assert_eq!((last.x + last.slot, last.stored.height), (chart.width, 50));
+        assert_eq!((last.x + chart.slot, last.stored.height), (chart.width, 50));
     }
 
     #[test]
@@ -181,6 +205,17 @@ mod tests {
                 assert_eq!(bar.failed.is_some(), bar.label.ends_with(" failed"), "{}", bar.label);
             }
         }
+    }
+
+    #[test]
+    fn what_was_stored_what_failed_and_what_was_not_are_a_shape_each() {
+        let chart = chart(&[(0, 50, 0), (1, 25, 0), (2, 100, 100)]);
+        let stored = "M270 50h8v50h-8zM280 88h8v12h-8zM290 75h8v25h-8z";
+        assert_eq!(chart.stored().as_deref(), Some(stored));
+        assert_eq!(chart.failed().as_deref(), Some("M270 0h8v50h-8z"));
+        let stubs = chart.stubs().unwrap();
+        assert!(stubs.starts_with("M0 97h8v3h-8z") && stubs.matches('M').count() == 27, "{stubs}");
+        assert_eq!(Chart::of(None, today()).stored(), None);
     }
 
     #[test]
