@@ -2,7 +2,7 @@
 //! key.
 //!
 //! Pure: facts and the moment in, HTML out. One template (`page.html`) and one stylesheet, without a
-//! script and without anything from elsewhere; a browser is told so by [`headers`], and could run
+//! script and without anything from elsewhere; a browser is told so by [`protection`], and could run
 //! nothing even if a text from a client came through unescaped. The template escapes whatever it is
 //! given.
 

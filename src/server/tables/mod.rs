@@ -1,7 +1,7 @@
 //! `s3up-server clients` and `s3up-server report`: how the clients are, as tables.
 //!
 //! Runs on the main thread of a command. It reads the server's database beside a server that writes to
-//! it, or without one, and changes nothing. What is said is made by [`clients`] and [`reports`], which
+//! it, or without one, and changes nothing. What is said is made by the modules inside, which
 //! are pure; this file fetches and prints.
 
 mod clients;
