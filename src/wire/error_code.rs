@@ -20,7 +20,7 @@ pub enum Fault {
 
 macro_rules! error_codes {
     ($($(#[doc = $doc:literal])+ $name:ident = $text:literal, $status:literal, $fault:ident;)+) => {
-        /// Every way a request can fail, as the `error` of an [`ErrorBody`].
+        /// Every way a request can fail, as the `error` of an [`ErrorBody`](crate::wire::ErrorBody).
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         pub enum ErrorCode { $($(#[doc = $doc])+ $name,)+ }
 

@@ -4,7 +4,7 @@
 //! [`Activity`] is the handle for whoever knows what happened: the gate knows who came in and what it
 //! refused, the workers how an upload ended. Telling it costs a short lock or a place in a channel,
 //! and never waits: **no upload depends on any of this**. One thread, `activity`, owns the connection
-//! that writes ([`writer`]); readers have their own. What cannot be kept for writing is dropped and
+//! that writes (`writer`); readers have their own. What cannot be kept for writing is dropped and
 //! counted.
 //!
 //! Without `database.path` there is none of it, and the handle does nothing.
