@@ -32,6 +32,7 @@ struct Arguments {
 #[derive(FromArgs)]
 #[argh(subcommand)]
 enum Command {
+    Alert(Alert),
     Check(Check),
     Keygen(Keygen),
 }
@@ -52,6 +53,20 @@ struct Check {
 #[argh(subcommand, name = "keygen")]
 struct Keygen {}
 
+/// Send a test message by each way that reports.on_silent names, and say how it went. The exit code is 1
+/// if one has failed.
+#[derive(FromArgs)]
+#[argh(subcommand, name = "alert")]
+struct Alert {
+    /// the configuration file
+    #[argh(option, short = 'c')]
+    config: Option<PathBuf>,
+
+    /// really send it
+    #[argh(switch)]
+    test: bool,
+}
+
 fn main() -> ExitCode {
     let Arguments { config, version, command } = match program::arguments::<Arguments>() {
         Err(stop) => return stop,
@@ -60,6 +75,7 @@ fn main() -> ExitCode {
     let ended = match command {
         _ if version => program::print(concat!("s3up-server ", env!("CARGO_PKG_VERSION"))),
         None => run(config),
+        Some(Command::Alert(command)) => alert(config, command),
         Some(Command::Check(command)) => check(config, command),
         Some(Command::Keygen(Keygen {})) => keygen(),
     };
@@ -72,6 +88,18 @@ fn check(file: Option<PathBuf>, command: Check) -> Result<ExitCode, Failure> {
         program::read_config(file, command.config, example, server::config::parse)?;
     // What failed was said where it did.
     match server::check::run(&file, &config, &mut io::stdout()).map_err(Failure::output)? {
+        true => Ok(ExitCode::SUCCESS),
+        false => Ok(ExitCode::FAILURE),
+    }
+}
+
+fn alert(file: Option<PathBuf>, command: Alert) -> Result<ExitCode, Failure> {
+    let example = "s3up-server alert --test -c /etc/s3up/server.yaml";
+    if !command.test {
+        return Err(Failure::usage(format!("alert needs --test; such as: {example}")));
+    }
+    let (_, config) = program::read_config(file, command.config, example, server::config::parse)?;
+    match server::alerts::test(&config.on_silent, &mut io::stdout()).map_err(Failure::output)? {
         true => Ok(ExitCode::SUCCESS),
         false => Ok(ExitCode::FAILURE),
     }
