@@ -237,3 +237,23 @@ impl Running {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::secret::Secret;
+    use crate::threads::StopSource;
+
+    #[test]
+    fn a_command_that_hangs_is_killed_when_its_time_is_over_and_its_last_line_is_kept() {
+        let script = "echo one; echo I wait; exec sleep 600";
+        let arguments = ["-c", script].map(Secret::new).to_vec();
+        let command = AlertCommand { program: "/bin/sh".into(), arguments };
+        let stop = StopSource::default();
+        // Long enough for the shell to have begun, whatever the machine does meanwhile.
+        let most = Duration::from_secs(2);
+        let told = run_within(&command, &Message::test(0), &stop.stop(), most);
+        let expected = "it was killed: it had not ended after 2 s; its last line: I wait";
+        assert_eq!(told.unwrap_err().to_string(), expected);
+    }
+}

@@ -192,17 +192,17 @@ impl Alerts {
             self.changed |= changed;
             moment.into_iter().for_each(|moment| next = next.min(moment));
             for change in due {
-                if let Some(moment) = self.routes[index].waits_until(now) {
-                    next = next.min(moment);
-                    break;
-                }
                 if stop.is_raised() {
                     return again;
                 }
-                self.routes[index].tell(&change, &scene, stop);
-                // At once: what was told is not to be told again, whatever happens now.
-                self.changed = true;
-                self.keep();
+                let waits = self.routes[index].waits_until(now).is_some();
+                if !waits && self.routes[index].tell(&change, &scene, stop) {
+                    // At once: what was told is not to be told again, whatever happens now.
+                    self.changed = true;
+                    self.keep();
+                }
+                let moment = self.routes[index].waits_until(now);
+                moment.into_iter().for_each(|moment| next = next.min(moment));
             }
         }
         self.keep();
@@ -297,7 +297,8 @@ impl Route {
         self.again_at.filter(|again| (now + 1..=later(now, RETRY_MAX)).contains(again))
     }
 
-    fn tell(&mut self, change: &plan::Change, scene: &Scene, stop: &Stop) {
+    /// Tells of a change; `true` if that worked.
+    fn tell(&mut self, change: &plan::Change, scene: &Scene, stop: &Stop) -> bool {
         let message = Message::of(change, &scene.facts, scene.now);
         let (way, client, state) = (self.way.name(), &change.client, message.state);
         match self.way.tell(&message, stop) {
@@ -305,6 +306,7 @@ impl Route {
                 log::info!("alert by {way}: {}", message.text);
                 self.memory.told(change, scene.now);
                 (self.failures, self.again_at) = (0, None);
+                true
             }
             Err(error) => {
                 self.memory.failed(change);
@@ -315,6 +317,7 @@ impl Route {
                 log::warn!(
                     "alert by {way} that {client} is {state} failed: {error}; it is tried again in {again}"
                 );
+                false
             }
         }
     }
