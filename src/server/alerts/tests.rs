@@ -49,6 +49,9 @@ impl Way for Listener {
     }
 }
 
+/// Something that happens there.
+type Event = Box<dyn Fn(&mut World)>;
+
 /// A server whose clock is ours.
 struct World {
     _folder: TempDir,
@@ -177,7 +180,7 @@ fn a_week_of_three_clients_is_told_once_a_change_whatever_fails_and_restarts() {
     reports.extend((0..7).map(|day| (1 + 24 * day, "healthy")));
     reports.extend([1, 49, 97, 145].map(|hour| (hour, "late")));
     reports.extend([1, 25, 49].map(|hour| (hour, "stops")));
-    let mut events: Vec<(f64, Box<dyn Fn(&mut World)>)> = vec![];
+    let mut events: Vec<(f64, Event)> = vec![];
     for (hour, client) in reports {
         events.push((hour as f64, Box::new(move |world| world.report(client))));
     }
