@@ -14,7 +14,7 @@ use s3up::server::activity::Activity;
 use s3up::server::alerts::message::Message;
 use s3up::server::alerts::{Alerts, command, ways};
 use s3up::server::clients::Clients;
-use s3up::server::config::{self, AlertCommand, Config, OnSilent, Reports};
+use s3up::server::config::{self, AlertCommand, Config, OnSilent};
 use s3up::server::store::s3::Environment;
 use s3up::threads::{StopSource, Supervisor, shutdown_deadline};
 use s3up::wire::Day;
@@ -290,7 +290,7 @@ fn a_test_and_a_check_say_what_is_wrong_without_the_address() {
 fn config(on_silent: &str) -> Config {
     let text = format!(
         "server: {{}}\ndirectory: {{path: /x}}\ndatabase: {{path: /d}}\nclients: [{{name: web, api_key: \
-         \"{WEB_KEY}\"}}]\nreports: {{on_silent: {on_silent}}}\n"
+         \"{WEB_KEY}\"}}]\nreports: {{late_after_hours: 26, on_silent: {on_silent}}}\n"
     );
     config::parse("server.yaml", &text, &|_| None).unwrap()
 }
@@ -319,7 +319,7 @@ fn what_a_receiver_refuses_is_sent_again_later_and_nothing_else_is_followed_or_r
     let stop = not_ending.stop();
     let make = |on_silent: &OnSilent| {
         let ways = ways(on_silent, &Environment::new(|_| None));
-        Alerts::new(activity.clone(), Arc::clone(&clients), Reports::default(), ways, begun)
+        Alerts::new(activity.clone(), Arc::clone(&clients), config.reports, ways, begun)
     };
     let mut alerts = make(&config.on_silent);
     let web = &config.clients[0].name;

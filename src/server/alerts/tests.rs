@@ -161,7 +161,10 @@ fn alerts(
     started: i64,
 ) -> Alerts {
     let ways = listeners.iter().map(|one| Box::new(one.clone()) as Box<dyn Way>).collect();
-    Alerts::new(activity.clone(), Arc::clone(clients), Reports::default(), ways, started)
+    let (late_after, silent_after) =
+        (Duration::from_secs(26 * 3600), Duration::from_secs(50 * 3600));
+    let reports = Reports { late_after, silent_after, ..Reports::default() };
+    Alerts::new(activity.clone(), Arc::clone(clients), reports, ways, started)
 }
 
 /// Seconds since 1970 of a moment in a message.
