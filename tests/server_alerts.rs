@@ -4,9 +4,11 @@ use crate::programs;
 use crate::server_activity::upload;
 use crate::support::api::{Part, Request};
 use crate::support::bucket::Kind;
+use crate::support::certificates::Authority;
 use crate::support::daemon::SERVER;
 use crate::support::scripted_server::{ScriptedServer, Step};
 use crate::support::server::{EU_KEY, Server, WEB_KEY, free_port};
+use crate::support::tls_front::TlsFront;
 use crate::support::waiting::{DEADLINE, eventually};
 use rusqlite::{Connection, params};
 use s3up::clock;
@@ -80,12 +82,12 @@ fn what_a_command_leaves_running_is_not_waited_for() {
     let lines = format!("sleep 600 & echo $! > {}", pid.display());
     assert_eq!(tell(&lines), Ok(()));
     let pid = fs::read_to_string(pid).unwrap();
-    let alive = programs_end(pid.trim());
+    let alive = end_process(pid.trim());
     assert!(alive, "it was left to itself");
 }
 
 /// Ends a process that a script left; `false` if it is not there.
-fn programs_end(pid: &str) -> bool {
+fn end_process(pid: &str) -> bool {
     std::process::Command::new("kill").arg(pid).status().unwrap().success()
 }
 
@@ -219,7 +221,7 @@ fn a_client_that_is_back_is_told_at_once_by_both_ways_and_not_again_after_a_rest
     assert_eq!(fs::read_to_string(heard).unwrap(), "web\n");
 
     // The second request of the script.
-    let last = programs_alert(&server);
+    let last = alert_test(&server);
     assert_eq!((last.0, last.1.as_str()), (Some(0), "command   ok\nwebhook   ok\n"));
     let asked = receiver.asked();
     assert_eq!(asked.len(), 2);
@@ -232,8 +234,8 @@ fn a_client_that_is_back_is_told_at_once_by_both_ways_and_not_again_after_a_rest
     assert_eq!((&document["client"], &document["state"]), (&"".into(), &"test".into()));
 }
 
-/// `s3up-server alert --test`: exit code and what it prints.
-fn programs_alert(server: &Server) -> (Option<i32>, String) {
+/// What `s3up-server alert --test` ends with, and prints.
+fn alert_test(server: &Server) -> (Option<i32>, String) {
     let file = server.configure();
     let arguments = ["alert", "--test", "-c", file.to_str().unwrap()];
     let outcome = programs::run(SERVER, &arguments);
@@ -245,7 +247,7 @@ fn programs_alert(server: &Server) -> (Option<i32>, String) {
 fn a_test_and_a_check_say_what_is_wrong_without_the_address() {
     let mut server = Server::new(Kind::Directory);
     let sections = server.sections.clone();
-    let (code, text) = programs_alert(&server);
+    let (code, text) = alert_test(&server);
     assert_eq!(code, Some(1));
     assert!(text.contains("(key reports.on_silent)"), "{text}");
 
@@ -253,7 +255,7 @@ fn a_test_and_a_check_say_what_is_wrong_without_the_address() {
     server.sections = format!(
         "{sections}reports:\n  on_silent: {{command: [/bin/false, a], webhook: '{address}/{TOKEN}'}}\n"
     );
-    let (code, text) = programs_alert(&server);
+    let (code, text) = alert_test(&server);
     let expected = format!(
         "command   FAILED: /bin/false: it ended with exit code 1; it wrote nothing\n\
          webhook   FAILED: {address}: Connection refused (os error 111)\n"
@@ -293,6 +295,43 @@ fn config(on_silent: &str) -> Config {
          \"{WEB_KEY}\"}}]\nreports: {{late_after_hours: 26, on_silent: {on_silent}}}\n"
     );
     config::parse("server.yaml", &text, &|_| None).unwrap()
+}
+
+#[test]
+fn a_webhook_over_tls_is_known_by_the_named_ca_and_by_no_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let authority = Authority::new(folder.path(), "ca");
+    let other = Authority::new(folder.path(), "other");
+    let receiver = ScriptedServer::start(vec![Step::Last(OK.to_owned())]);
+    let identity = authority.issue(folder.path(), &["localhost"]);
+    let front = TlsFront::start(receiver.port(), &identity);
+    let post = |ca_file: Option<&Path>| {
+        let ca_file = ca_file.map(|path| format!(", ca_file: {path:?}")).unwrap_or_default();
+        let config = config(&format!("{{webhook: '{}/{TOKEN}'{ca_file}}}", front.url("localhost")));
+        let ways = ways(&config.on_silent, &Environment::new(|_| None));
+        ways[0].tell(&Message::test(0), &StopSource::default().stop())
+    };
+    for ca_file in [None, Some(&*other.cert)] {
+        let problem = post(ca_file).unwrap_err();
+        assert!(problem.contains("certificate") && !problem.contains(TOKEN), "{problem}");
+    }
+    assert_eq!(post(Some(&authority.cert)), Ok(()));
+    assert_eq!(receiver.asked().len(), 1);
+}
+
+#[test]
+fn a_webhook_goes_by_the_proxy_that_the_environment_names_and_no_error_shows_its_address() {
+    let config = config(&format!("{{webhook: 'https://chat.example.com/{TOKEN}'}}"));
+    let port = free_port();
+    let environment = Environment::new(move |name| {
+        (name == "HTTPS_PROXY").then(|| format!("http://u:hidden@127.0.0.1:{port}"))
+    });
+    let problem = ways(&config.on_silent, &environment)[0]
+        .tell(&Message::test(0), &StopSource::default().stop())
+        .unwrap_err();
+    // Nobody listens there; the name would not even be known.
+    assert!(problem.starts_with("https://chat.example.com: Connection refused"), "{problem}");
+    assert!(!problem.contains(TOKEN) && !problem.contains("hidden"), "{problem}");
 }
 
 #[test]
