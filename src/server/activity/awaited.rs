@@ -72,3 +72,57 @@ impl Awaited {
         self.clients.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::ErrorCode;
+    use std::time::Duration;
+
+    fn name(name: &str) -> ClientName {
+        ClientName::parse(name).unwrap()
+    }
+
+    fn upload(client: &str, outcome: Outcome) -> Upload {
+        Upload {
+            client: name(client),
+            peer: [192, 0, 2, 1].into(),
+            path: None,
+            size: 0,
+            sha256: None,
+            ended_at: 0,
+            took: Duration::ZERO,
+            outcome,
+        }
+    }
+
+    #[test]
+    fn only_what_changes_how_one_of_them_stands_is_news() {
+        let awaited = Awaited::default();
+        let news = || awaited.news().try_recv().is_ok();
+        let failed = Outcome::Failed(ErrorCode::FileTooLarge);
+        awaited.written(&[upload("late", Outcome::Stored)], [&name("new")]);
+        assert!(!news(), "nobody is waited for");
+        let clients = [("late", Standing::Late), ("new", Standing::Never)];
+        let clients: BTreeMap<_, _> =
+            clients.into_iter().map(|(name, told)| (name.to_owned(), told)).collect();
+        assert!(awaited.set(clients.clone()) && !awaited.set(clients));
+        for (uploads, seen, expected) in [
+            (vec![upload("well", Outcome::Stored)], "well", false),
+            (vec![upload("late", failed)], "late", false),
+            (vec![upload("well", failed), upload("late", Outcome::Stored)], "late", true),
+            (vec![], "new", true),
+        ] {
+            awaited.written(&uploads, [&name(seen)]);
+            assert_eq!(news(), expected, "{uploads:?}, {seen}");
+        }
+        awaited.reported("well");
+        assert!(!news());
+        awaited.reported("late");
+        awaited.reported("new");
+        assert!(news() && !news(), "several are one");
+        assert!(!awaited.set(BTreeMap::new()), "fewer");
+        awaited.reported("late");
+        assert!(!news());
+    }
+}
