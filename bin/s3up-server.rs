@@ -38,6 +38,7 @@ struct Arguments {
 #[derive(FromArgs)]
 #[argh(subcommand)]
 enum Command {
+    Alert(Alert),
     Check(Check),
     Clients(Clients),
     Keygen(Keygen),
@@ -100,6 +101,20 @@ struct Report {
 #[argh(subcommand, name = "keygen")]
 struct Keygen {}
 
+/// Send a test message by each way that reports.on_silent names, and say how it went. The exit code is 1
+/// if one has failed.
+#[derive(FromArgs)]
+#[argh(subcommand, name = "alert")]
+struct Alert {
+    /// the configuration file
+    #[argh(option, short = 'c')]
+    config: Option<PathBuf>,
+
+    /// really send it
+    #[argh(switch)]
+    test: bool,
+}
+
 fn main() -> ExitCode {
     let Arguments { config, version, command } = match program::arguments::<Arguments>() {
         Err(stop) => return stop,
@@ -108,6 +123,7 @@ fn main() -> ExitCode {
     let ended = match command {
         _ if version => program::print(concat!("s3up-server ", env!("CARGO_PKG_VERSION"))),
         None => run(config),
+        Some(Command::Alert(command)) => alert(config, command),
         Some(Command::Check(command)) => check(config, command),
         Some(Command::Clients(command)) => clients(config, command),
         Some(Command::Keygen(Keygen {})) => keygen(),
@@ -156,6 +172,18 @@ fn told(verdict: Result<Verdict, TablesError>) -> Result<ExitCode, Failure> {
         Err(TablesError::Output(error)) => Err(Failure::output(error)),
         Err(error @ TablesError::NoClient(_)) => Err(Failure::usage(error)),
         Err(error) => Err(Failure::run(error)),
+    }
+}
+
+fn alert(file: Option<PathBuf>, command: Alert) -> Result<ExitCode, Failure> {
+    let example = "s3up-server alert --test -c /etc/s3up/server.yaml";
+    if !command.test {
+        return Err(Failure::usage(format!("alert needs --test; such as: {example}")));
+    }
+    let (_, config) = program::read_config(file, command.config, example, server::config::parse)?;
+    match server::alerts::test(&config.on_silent, &mut io::stdout()).map_err(Failure::output)? {
+        true => Ok(ExitCode::SUCCESS),
+        false => Ok(ExitCode::FAILURE),
     }
 }
 

@@ -4,6 +4,7 @@
 //! and only its range stands here.
 
 pub mod activity;
+pub mod alerts;
 pub mod daily;
 pub mod page;
 pub mod report;

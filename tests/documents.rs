@@ -63,6 +63,11 @@ fn the_yaml_of_the_readme_is_read() {
     let digest = "0".repeat(64);
     server(&for_server.replace("\"...\"", &digest)).unwrap();
     client(yaml_blocks_below("### client.yaml")[0]).unwrap();
+    let alerts =
+        yaml_blocks_below("### Alerts")[0].replace("${ALERT_WEBHOOK}", "https://a.example.com");
+    let database = "database: {path: /var/lib/s3up-server/activity.db}\n";
+    let whole = format!("{}{database}{alerts}", for_server.replace("\"...\"", &digest));
+    assert!(!server(&whole).unwrap().on_silent.is_empty());
 }
 
 /// The names in the first column of the table below a heading, without the groups they stand in.
@@ -100,7 +105,7 @@ fn the_readme_lists_every_key_of_the_server_and_no_other() {
     for store in ["s3: {x: 1}", "directory: {x: 1}"] {
         let unknown = format!(
             "x: 1\nserver: {{x: 1, tls: {{x: 1}}}}\nclients: [{{x: 1}}]\n{store}\nlimits: {{x: 1}}\n\
-             admin_keys: [{{x: 1}}]\ndatabase: {{x: 1}}\nreports: {{x: 1}}\n"
+             admin_keys: [{{x: 1}}]\ndatabase: {{x: 1}}\nreports: {{x: 1, on_silent: {{x: 1}}}}\n"
         );
         all.extend(known(&server(&unknown).unwrap_err()));
     }
@@ -111,6 +116,7 @@ fn the_readme_lists_every_key_of_the_server_and_no_other() {
         "admin_keys",
         "database",
         "reports",
+        "on_silent",
         "s3",
         "directory",
         "limits",

@@ -67,6 +67,7 @@ mod s3_proxy;
 mod s3_tls;
 mod server_activity;
 mod server_activity_trouble;
+mod server_alerts;
 mod server_page;
 mod server_reload;
 mod simulation;

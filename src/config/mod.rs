@@ -183,6 +183,12 @@ impl Section<'_> {
         self.reader.problem(&self.at(key), message);
     }
 
+    /// Notes a problem with `key` of the group `section` in this one.
+    pub fn problem_in(&self, section: &str, key: &str, message: impl Into<String>) {
+        let path = [self.at(section), vec![Step::Key(key.to_owned())]].concat();
+        self.reader.problem(&path, message);
+    }
+
     /// A group of keys; its absence is a problem.
     pub fn section<T>(&self, key: &str, read: impl FnOnce(&Section<'_>) -> Option<T>) -> Option<T> {
         if !self.has(key) {

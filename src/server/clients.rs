@@ -7,18 +7,21 @@
 use crate::limits::API_KEY_BYTES_ADVISED;
 use crate::server::auth::Keyring;
 use crate::server::config::{Administrator, Client};
+use crossbeam_channel::{Receiver, Sender, bounded};
 use std::sync::{Arc, PoisonError, RwLock};
 
 /// Who is admitted now.
 #[derive(Debug)]
 pub struct Clients {
     current: RwLock<Arc<Keyring>>,
+    changed: (Sender<()>, Receiver<()>),
 }
 
 impl Clients {
     /// Begins with these.
     pub fn new(clients: Vec<Client>, administrators: Vec<Administrator>) -> Self {
-        Self { current: RwLock::new(Arc::new(Keyring::new(clients, administrators))) }
+        let keyring = Keyring::new(clients, administrators);
+        Self { current: RwLock::new(Arc::new(keyring)), changed: bounded(1) }
     }
 
     /// The list at this moment. Ask anew for every request: who keeps it does not see it replaced.
@@ -31,6 +34,13 @@ impl Clients {
     pub fn replace(&self, clients: Vec<Client>, administrators: Vec<Administrator>) {
         let keyring = Arc::new(Keyring::new(clients, administrators));
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = keyring;
+        // A full channel holds the message already.
+        let _ = self.changed.0.try_send(());
+    }
+
+    /// A message when the list was replaced, for the one who looks at all clients now and then.
+    pub fn changed(&self) -> &Receiver<()> {
+        &self.changed.1
     }
 }
 

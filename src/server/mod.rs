@@ -5,6 +5,7 @@
 
 pub mod activity;
 pub mod admitted;
+pub mod alerts;
 pub mod auth;
 pub mod buffers;
 pub mod check;
@@ -39,6 +40,7 @@ use crate::limits::UPLOAD_GRACE;
 use crate::limits::activity::RECORDING_GRACE;
 use crate::threads::{Died, Ended, Stop, StopSource, Supervisor, hangups, shutdown_deadline};
 use activity::Activity;
+use alerts::Alerts;
 use clients::{Clients, warn_of_weak_admin_keys, warn_of_weak_keys};
 use config::{Config, Limits, StoreConfig};
 use gate::certificate::{CertificateError, Certificates};
@@ -153,6 +155,7 @@ fn open(
 
     let prefix = config.path_prefix.clone();
     let activity = start_recording(&config, supervisor, recording)?;
+    start_alerts(&config, &activity, &clients, supervisor, stop)?;
     let reporting = Reporting {
         activity: activity.clone(),
         clients: Arc::clone(&clients),
@@ -201,6 +204,24 @@ fn start_recording(
          kept; hint: the key database.path"
     );
     Ok(Activity::default())
+}
+
+/// Begins to tell of clients that fall silent, if somebody wants to know.
+fn start_alerts(
+    config: &Config,
+    activity: &Activity,
+    clients: &Arc<Clients>,
+    supervisor: &mut Supervisor,
+    stop: &Stop,
+) -> io::Result<()> {
+    if config.on_silent.is_empty() {
+        return Ok(());
+    }
+    let ways = alerts::ways(&config.on_silent, &Environment::process());
+    let (activity, clients) = (activity.clone(), Arc::clone(clients));
+    let alerts = Alerts::new(activity, clients, config.reports, ways, clock::unix_seconds());
+    let stop = stop.clone();
+    supervisor.spawn("alerts", move || alerts.run(&stop))
 }
 
 /// As many lanes and connections as are wanted, or as the limit of open files allows.

@@ -50,6 +50,7 @@ fn secrets(text: &str) -> Vec<String> {
         root.get("server").and_then(|server| server.get("api_key")),
         root.get("s3").and_then(|s3| s3.get("secret_access_key")),
         root.get("s3").and_then(|s3| s3.get("session_token")),
+        root.get("reports").and_then(|reports| reports.get("on_silent")?.get("webhook")),
     ];
     let administrators = root.get("admin_keys").and_then(Value::as_sequence).cloned();
     let administrators = administrators.unwrap_or_default();
@@ -101,4 +102,12 @@ fn server(config: &server::Config) {
     }
     assert!(config.database.as_ref().is_none_or(|path| path.is_absolute()), "{shown}");
     assert!(config.reports.late_after < config.reports.silent_after, "{shown}");
+    assert!(config.on_silent.is_empty() || config.database.is_some(), "{shown}");
+    if let Some(command) = &config.on_silent.command {
+        assert!(command.program.is_absolute(), "{shown}");
+    }
+    if let Some(webhook) = &config.on_silent.webhook {
+        assert!(webhook.url.expose().starts_with(&webhook.shown), "{shown}");
+        assert!(shown.contains("url: ***"), "{shown}");
+    }
 }

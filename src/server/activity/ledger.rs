@@ -42,6 +42,21 @@ pub struct Kept {
     pub check: CrossCheck,
 }
 
+/// What was told of a client by one way.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Told {
+    /// The way's name.
+    pub way: String,
+    /// The client.
+    pub client: String,
+    /// Since when it is looked at, in seconds since 1970.
+    pub since: i64,
+    /// The state that was told last, in one word.
+    pub told: String,
+    /// When that was.
+    pub told_at: Option<i64>,
+}
+
 impl Ledger {
     /// Opens the database at `path`, or makes it; `now` is seconds since 1970. A damaged one is set
     /// aside, which the log says. Fails if another process has it. `again` says that this process had
@@ -178,6 +193,22 @@ impl Ledger {
                 )?
                 .execute(params![client, received_at, version])
                 .map(drop)
+        })
+    }
+
+    /// Keeps what was told of clients, and nothing that was kept before.
+    pub(super) fn keep_told(&mut self, all: &[Told]) -> Result<(), DatabaseError> {
+        self.write_all(|transaction| {
+            transaction.execute("DELETE FROM alerts", [])?;
+            for Told { way, client, since, told, told_at } in all {
+                transaction
+                    .prepare_cached(
+                        "INSERT INTO alerts (way, client, since, told, told_at) \
+                         VALUES (?1, ?2, ?3, ?4, ?5)",
+                    )?
+                    .execute(params![way, client, since, told, told_at])?;
+            }
+            Ok(())
         })
     }
 

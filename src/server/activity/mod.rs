@@ -9,6 +9,7 @@
 //!
 //! Without `database.path` there is none of it, and the handle does nothing.
 
+pub mod awaited;
 pub mod cross_check;
 pub mod event;
 mod ledger;
@@ -22,8 +23,9 @@ mod tests;
 pub mod view;
 mod writer;
 
+pub use awaited::Awaited;
 pub use event::{Outcome, Upload};
-pub use ledger::Kept;
+pub use ledger::{Kept, Told};
 pub use reading::Reading;
 
 use crate::limits::activity::{ORDER_WAIT, ORDERS_WAITING_MAX, UPLOADS_WAITING_MAX};
@@ -72,6 +74,8 @@ struct Shared {
     /// A message if there is something pending, so that the writer need not look.
     wake: Sender<()>,
     pending: Mutex<Pending>,
+    /// Of whom a sign of life is news.
+    awaited: Awaited,
     /// Whether nothing can be written down at the moment.
     away: AtomicBool,
     /// Uploads that were not kept for writing since the process began.
@@ -84,6 +88,8 @@ enum Order {
     Flush(Sender<bool>),
     /// Keep this report.
     Keep(Box<Kept>, Sender<bool>),
+    /// Keep what was told of clients, and nothing that was kept before.
+    Told(Vec<Told>, Sender<bool>),
     /// Somebody who read has found the database damaged; nobody waits for an answer.
     Examine,
 }
@@ -101,9 +107,10 @@ impl Shared {
         let (orders, to_do) = bounded(ORDERS_WAITING_MAX);
         let (wake, waking) = bounded(1);
         let (pending, away, dropped) = (Mutex::default(), AtomicBool::new(false), 0.into());
-        let comparing = bounded(1);
+        let (comparing, awaited) = (bounded(1), Awaited::default());
         let shared =
-            Arc::new(Self { path, uploads, orders, comparing, wake, pending, away, dropped });
+            Self { path, uploads, orders, comparing, wake, pending, awaited, away, dropped };
+        let shared = Arc::new(shared);
         (shared, Inbox { uploads: to_write, orders: to_do, wake: waking })
     }
 
@@ -206,6 +213,17 @@ impl Activity {
         let kept = Kept { client, received_at: now, report, check: check.clone() };
         shared.order(|done| Order::Keep(Box::new(kept), done))?;
         Ok(check)
+    }
+
+    /// Keeps what was told of clients, in place of what was kept before. Waits for the writer,
+    /// `limits::activity::ORDER_WAIT` at most.
+    pub fn keep_told(&self, told: Vec<Told>) -> Result<(), Unavailable> {
+        self.shared()?.order(|done| Order::Told(told, done))
+    }
+
+    /// Of whom a sign of life is news; none without a database.
+    pub fn awaited(&self) -> Option<&Awaited> {
+        self.shared.as_deref().map(|shared| &shared.awaited)
     }
 
     /// Reads from the database. If it turns out to be damaged, the writer looks after it.

@@ -5,7 +5,7 @@
 
 use super::cross_check::{Amount, Recorded, Windows};
 use super::event::Outcome;
-use super::ledger::Kept;
+use super::ledger::{Kept, Told};
 use super::schema::MIGRATIONS;
 use crate::sqlite::{self, DatabaseError};
 use crate::wire::Day;
@@ -91,6 +91,27 @@ impl Reading {
                 days: days(connection, since)?,
                 last_reports: last_reports(connection)?,
             })
+        })
+    }
+
+    /// When the database was begun, in seconds since 1970, and what was told of clients.
+    pub fn told(&self) -> Result<(i64, Vec<Told>), DatabaseError> {
+        self.read(|connection| {
+            let kept_since =
+                connection.query_row("SELECT kept_since FROM ledger", [], |row| row.get(0))?;
+            let told = connection
+                .prepare_cached("SELECT way, client, since, told, told_at FROM alerts")?
+                .query_map([], |row| {
+                    Ok(Told {
+                        way: row.get(0)?,
+                        client: row.get(1)?,
+                        since: row.get(2)?,
+                        told: row.get(3)?,
+                        told_at: row.get(4)?,
+                    })
+                })?
+                .collect::<Result<_, _>>()?;
+            Ok((kept_since, told))
         })
     }
 

@@ -4,7 +4,7 @@
 //! mean. Moments are seconds since 1970, days are texts such as `2026-11-28`, UTC.
 
 /// Step `n` leads to schema version `n + 1`.
-pub(super) const MIGRATIONS: &[&str] = &[VERSION_1];
+pub(super) const MIGRATIONS: &[&str] = &[VERSION_1, VERSION_2];
 
 /// `uploads` grows at its end, and old rows are taken away at its beginning: the order of its ids is
 /// that of time, so that no index on the time alone is needed for that. Whatever is kept by day has
@@ -71,4 +71,16 @@ const VERSION_1: &str = "
         kept_since INTEGER NOT NULL,
         in_use INTEGER NOT NULL
     );
+";
+
+/// What was told of clients, by each way that messages take.
+const VERSION_2: &str = "
+    CREATE TABLE alerts (
+        way TEXT NOT NULL,
+        client TEXT NOT NULL,
+        since INTEGER NOT NULL,
+        told TEXT NOT NULL,
+        told_at INTEGER,
+        PRIMARY KEY (way, client)
+    ) WITHOUT ROWID;
 ";

@@ -6,7 +6,7 @@
 //! is counted. It never ends before it is told to, and it never ends the process.
 
 use super::event::Upload;
-use super::ledger::{Kept, Ledger};
+use super::ledger::{Kept, Ledger, Told as ToldOf};
 use super::{Inbox, Order, Shared};
 use crate::backoff;
 use crate::clock;
@@ -131,6 +131,7 @@ impl Writer {
         let pending = std::mem::take(&mut *self.shared.pending());
         match ledger.write(&self.batch, &pending) {
             Ok(()) => {
+                self.shared.awaited.written(&self.batch, pending.seen.keys());
                 self.batch.clear();
                 self.worked();
             }
@@ -146,6 +147,7 @@ impl Writer {
         match order {
             Order::Flush(done) => drop(done.try_send(self.flush())),
             Order::Keep(kept, done) => drop(done.try_send(self.keep(&kept))),
+            Order::Told(told, done) => drop(done.try_send(self.keep_told(&told))),
             Order::Examine => self.examine(),
         }
     }
@@ -183,8 +185,20 @@ impl Writer {
     }
 
     fn keep(&mut self, kept: &Kept) -> bool {
+        let kept_it = self.carry_over(|ledger| ledger.keep(kept));
+        if kept_it {
+            self.shared.awaited.reported(&kept.client);
+        }
+        kept_it
+    }
+
+    fn keep_told(&mut self, told: &[ToldOf]) -> bool {
+        self.carry_over(|ledger| ledger.keep_told(told))
+    }
+
+    fn carry_over(&mut self, write: impl FnOnce(&mut Ledger) -> Result<(), DatabaseError>) -> bool {
         let Some(ledger) = &mut self.ledger else { return false };
-        match ledger.keep(kept) {
+        match write(ledger) {
             Ok(()) => {
                 self.worked();
                 true

@@ -11,11 +11,14 @@ use crate::clock;
 use crate::digest::Digest;
 use crate::remote_path::RemotePrefix;
 use crate::server::activity::Reading;
-use crate::server::config::{Config, StoreConfig, Tls};
+use crate::server::alerts;
+use crate::server::config::{Config, OnSilent, StoreConfig, Tls};
 use crate::server::gate::certificate::Certificates;
 use crate::server::key::ProbeKey;
 use crate::server::store::inspect::Inspect;
+use crate::server::store::s3::Environment;
 use crate::server::store::{Metadata, ObjectStore, StoreError};
+use crate::shown;
 use crate::threads::StopSource;
 use std::io::{self, Read as _, Write};
 use std::path::Path;
@@ -37,6 +40,7 @@ pub fn run(file: &Path, config: &Config, out: &mut dyn Write) -> io::Result<bool
     report.ok("configuration", format!("{}, {count} {clients}", file.display()))?;
     certificate(config.server.tls.as_ref(), &mut report)?;
     database(config.database.as_deref(), &mut report)?;
+    alerts(&config.on_silent, &mut report)?;
     store(config, &mut report)?;
     let all_well = report.finish()?;
     if let StoreConfig::S3(s3) = &config.store {
@@ -78,6 +82,28 @@ fn database(path: Option<&Path>, report: &mut Checklist<'_>) -> io::Result<()> {
         Ok(None) => report.ok(NAME, format!("{}: the server makes it", path.display())),
         Err(error) => report.failed(NAME, error),
     }
+}
+
+/// Runs nothing and sends nothing: `s3up-server alert --test` does.
+fn alerts(on_silent: &OnSilent, report: &mut Checklist<'_>) -> io::Result<()> {
+    if let Some(command) = &on_silent.command {
+        let program = command.program.display();
+        match alerts::find_program(&command.program) {
+            Ok(()) => {
+                let arguments = shown::counted(command.arguments.len() as u64, "argument");
+                report.ok("alerts", format!("runs {program} with {arguments}"))?;
+            }
+            Err(error) => report
+                .failed("alerts", format!("{program}: {error} (key reports.on_silent.command)"))?,
+        }
+    }
+    if let Some(webhook) = &on_silent.webhook {
+        match alerts::webhook::prepare(webhook, &Environment::process()) {
+            Ok(_) => report.ok("alerts", format!("posts to {}", webhook.shown))?,
+            Err(error) => report.failed("alerts", format!("{}: {error}", webhook.shown))?,
+        }
+    }
+    Ok(())
 }
 
 fn store(config: &Config, report: &mut Checklist<'_>) -> io::Result<()> {

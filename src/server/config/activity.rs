@@ -2,6 +2,7 @@
 //!
 //! Pure, as the whole configuration is.
 
+use super::alerts::{self, OnSilent};
 use crate::config::Section;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -49,7 +50,7 @@ pub(super) fn database(section: &Section<'_>) -> Option<Option<PathBuf>> {
     })
 }
 
-pub(super) fn reports(section: &Section<'_>) -> Option<Reports> {
+pub(super) fn reports(section: &Section<'_>) -> Option<(Reports, OnSilent)> {
     let default = Reports::default();
     let hours = |key, default: Duration| {
         let default = default.as_secs() / HOUR.as_secs();
@@ -59,7 +60,8 @@ pub(super) fn reports(section: &Section<'_>) -> Option<Reports> {
     let silent = hours("silent_after_hours", default.silent_after);
     let days = u64::from(default.retention_days);
     let days = section.integer("retention_days", Some(days), RETENTION_DAYS);
-    let (late, silent, days) = (late?, silent?, days?);
+    let on_silent = section.section_or_default("on_silent", alerts::read);
+    let (late, silent, days, on_silent) = (late?, silent?, days?, on_silent?);
     if silent <= late {
         let message =
             format!("is {silent}; it must be more than late_after_hours, which is {late}");
@@ -67,9 +69,10 @@ pub(super) fn reports(section: &Section<'_>) -> Option<Reports> {
         return None;
     }
     let after = |hours: u64| Duration::from_secs(hours * HOUR.as_secs());
-    Some(Reports {
+    let reports = Reports {
         late_after: after(late),
         silent_after: after(silent),
         retention_days: u32::try_from(days).ok()?,
-    })
+    };
+    Some((reports, on_silent))
 }

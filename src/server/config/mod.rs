@@ -3,6 +3,7 @@
 //! Pure: text in, a checked [`Config`] or every problem at once out.
 
 mod activity;
+mod alerts;
 mod limits;
 mod people;
 mod proxies;
@@ -11,6 +12,7 @@ mod store;
 mod tests;
 
 pub use activity::Reports;
+pub use alerts::{AlertCommand, AlertWebhook, OnSilent};
 pub use limits::Limits;
 pub use people::{Administrator, Client};
 pub use store::{S3, StoreConfig};
@@ -38,6 +40,8 @@ pub struct Config {
     pub database: Option<PathBuf>,
     /// When a client is late, and for how long what is known of it is kept.
     pub reports: Reports,
+    /// Who is told when one is; needs the database.
+    pub on_silent: OnSilent,
     /// What the gate bears.
     pub limits: Limits,
 }
@@ -88,6 +92,12 @@ pub fn parse(file: &str, text: &str, environment: Environment<'_>) -> Result<Con
         let reports = root.section_or_default("reports", activity::reports);
         let (store, path_prefix) = store?;
         let ((clients, administrators), limits) = (people?, limits?);
+        let (database, (reports, on_silent)) = (database?, reports?);
+        if database.is_none() && !on_silent.is_empty() {
+            let message = "needs database.path, where it is remembered what was told";
+            root.problem_in("reports", "on_silent", message);
+            return None;
+        }
         if !limits::suffice(root, &limits, &clients) {
             return None;
         }
@@ -97,8 +107,9 @@ pub fn parse(file: &str, text: &str, environment: Environment<'_>) -> Result<Con
             path_prefix,
             clients,
             administrators,
-            database: database?,
-            reports: reports?,
+            database,
+            reports,
+            on_silent,
             limits,
         })
     })

@@ -366,7 +366,7 @@ fn what_is_remembered_can_be_said_and_has_defaults() {
          server.yaml:7: reports.late_after_hours: \"0\": is not a whole number from 1 to 8784\n\
          server.yaml:8: reports.silent_after_hours: \"8785\": is not a whole number from 1 to 8784\n\
          server.yaml:9: reports.retention_days: \"30\": is not a whole number from 31 to 3660\n\
-         server.yaml:10: reports.keep: unknown key; known here: late_after_hours, retention_days, \
+         server.yaml:10: reports.keep: unknown key; known here: late_after_hours, on_silent, retention_days, \
          silent_after_hours",
     );
     for path in ["/", "/var/lib/", "''"] {

@@ -68,6 +68,7 @@ pub(super) fn that_need_a_restart(old: &Config, new: &Config) -> Vec<&'static st
         administrators: _,
         database,
         reports,
+        on_silent,
         limits,
     } = old;
     let mut differing = Differing::default();
@@ -81,6 +82,7 @@ pub(super) fn that_need_a_restart(old: &Config, new: &Config) -> Vec<&'static st
     of_limits(&mut differing, limits, &new.limits);
     differing.note("database.path", database != &new.database);
     of_reports(&mut differing, reports, &new.reports);
+    differing.note("reports.on_silent", on_silent != &new.on_silent);
     differing.keys
 }
 
@@ -246,6 +248,11 @@ mod tests {
             let name = format!("reports.{}", key.split(':').next().unwrap());
             check(S3, "clients:", &format!("reports: {{{key}}}\nclients:"), &[&name]);
         }
+        let database = S3.replace("clients:", "database: {path: /d}\nclients:");
+        let on_silent = "reports: {on_silent: {command: /a}}\nclients:";
+        check(&database, "clients:", on_silent, &["reports.on_silent"]);
+        let told = database.replace("clients:", on_silent);
+        check(&told, "command: /a", "webhook: 'https://a/a'", &["reports.on_silent"]);
         check(S3, "port: 1", "port: 2", &["server.port"]);
         check(S3, "port: 1", "port: 1, host: '::1'", &["server.host"]);
         check(S3, "port: 1", "port: 1, workers: 4", &["server.workers"]);

@@ -23,7 +23,7 @@ mod inspect;
 mod listing;
 mod multipart;
 mod place;
-mod proxy;
+pub(in crate::server) mod proxy;
 mod request;
 mod sweep;
 mod uploads;

@@ -12,25 +12,25 @@ use url::{Host, Url};
 
 /// A proxy, as a variable names it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Proxy {
+pub(in crate::server) struct Proxy {
     /// Its URL, which may hold a password.
-    pub(super) url: Secret,
+    pub(in crate::server) url: Secret,
     /// The same without user and password.
-    pub(super) shown: String,
+    pub(in crate::server) shown: String,
     /// The variable it stands in.
-    pub(super) variable: &'static str,
+    pub(in crate::server) variable: &'static str,
 }
 
 /// A variable that names no proxy. Its value may hold a password and is not repeated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("it names no HTTP proxy")]
-pub(super) struct ProxyError {
-    pub(super) variable: &'static str,
+pub(in crate::server) struct ProxyError {
+    pub(in crate::server) variable: &'static str,
 }
 
 /// The proxy on the way to `endpoint`; `None` if the way is direct. This machine and its links
 /// (where clouds have their metadata services) are always reached directly.
-pub(super) fn choose(
+pub(in crate::server) fn choose(
     environment: &Environment,
     endpoint: &Url,
 ) -> Result<Option<Proxy>, ProxyError> {
