@@ -12,6 +12,7 @@ pub mod config;
 pub mod crew;
 pub mod digest;
 pub mod exact;
+pub mod exposition;
 pub mod limits;
 pub mod names;
 pub mod pin;

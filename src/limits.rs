@@ -6,6 +6,7 @@
 pub mod activity;
 pub mod alerts;
 pub mod daily;
+pub mod metrics;
 pub mod page;
 pub mod report;
 

@@ -18,6 +18,7 @@ use s3up::server::gate::door::Door;
 use s3up::server::gate::{Gate, Parts};
 use s3up::server::handlers::Handlers;
 use s3up::server::key::{ClientFolder, ClientName, ObjectKey};
+use s3up::server::metrics::Metrics;
 use s3up::server::reporting::Reporting;
 use s3up::server::store::{
     ByteRange, CannotSweep, LargeObject, Metadata, ObjectInfo, ObjectStore, OpenObject, StoreError,
@@ -113,8 +114,9 @@ struct Scene {
 impl Scene {
     fn over(store: Defective) -> Self {
         let (mut supervisor, stop) = (Supervisor::new().unwrap(), StopSource::default());
-        let handlers =
-            Handlers::new(RemotePrefix::parse("").unwrap(), Arc::new(store), Reporting::default());
+        let store = Arc::new(store);
+        let prefix = RemotePrefix::parse("").unwrap();
+        let handlers = Handlers::new(prefix, Arc::clone(&store) as _, Reporting::default());
         let workers = Workers::start(handlers, LANES, &mut supervisor, &stop.stop()).unwrap();
         let client = Client {
             name: ClientName::parse("web").unwrap(),
@@ -123,12 +125,20 @@ impl Scene {
             max_file_size: LENGTH,
             allow_download: true,
         };
+        let clients = Arc::new(Clients::new(vec![client], vec![]));
         let gate = Gate::new(Parts {
-            clients: Arc::new(Clients::new(vec![client], vec![])),
+            clients: Arc::clone(&clients),
             certificates: None,
             trusted_proxies: vec![],
             limits: Limits::default(),
             activity: Activity::default(),
+            metrics: Metrics {
+                started: 0,
+                activity: Activity::default(),
+                clients,
+                certificates: None,
+                store,
+            },
             lanes: workers.lanes(),
             stop: stop.stop(),
         });

@@ -68,6 +68,7 @@ mod s3_tls;
 mod server_activity;
 mod server_activity_trouble;
 mod server_alerts;
+mod server_metrics;
 mod server_page;
 mod server_reload;
 mod simulation;

@@ -7,7 +7,7 @@
 use crate::clock;
 use crate::limits::DOWNLOAD_FIRST_BYTES;
 use crate::remote_path::{RemotePath, RemotePrefix};
-use crate::server::activity::{Outcome, Upload};
+use crate::server::activity::{Activity, Outcome, Upload};
 use crate::server::admitted::{Admitted, Caller, Identity};
 use crate::server::intake::{Intake, IntakeError};
 use crate::server::key::ObjectKey;
@@ -199,6 +199,7 @@ impl Handlers {
         let opened = self.store.open(key, part.map(|(range, _)| range))?;
         let Some(OpenObject { info, length, body }) = opened else { return Ok(None) };
         let body = begun(body, length, key)?;
+        let body = Box::new(Watched { body, activity: self.reporting.activity.clone() });
         let mut reply = match part {
             None => file_reply(200, path, &info, length, body),
             Some((range, before)) => {
@@ -221,6 +222,7 @@ impl Handlers {
             Ok(()) => true,
             Err(error) => {
                 log::error!("not ready: {error}");
+                self.store_failed(error.kind);
                 false
             }
         });
@@ -232,6 +234,11 @@ impl Handlers {
         Err(ApiError::new(ErrorCode::Unavailable, "the store does not answer as it should").into())
     }
 
+    /// Counts a failure of the store.
+    fn store_failed(&self, kind: StoreErrorKind) {
+        self.reporting.activity.counts().store_failed(kind);
+    }
+
     fn refused(&self, request: &Admitted, refusal: Refusal) -> Handled {
         let error = match refusal {
             Refusal::Request(error) => error,
@@ -240,6 +247,7 @@ impl Handlers {
                 let (method, target) =
                     (request.route.method(request.head_only), request.route.target());
                 log::error!("{who} {method} {target:?}: {error}");
+                self.store_failed(error.kind);
                 let code = error.kind.code();
                 ApiError::new(code, store_message(code))
             }
@@ -258,9 +266,13 @@ impl Handlers {
         if answers.contains(&code) {
             return;
         }
-        if let Some(client) = request.client() {
-            let (asked, now) = (request.route.word(), clock::unix_seconds());
-            self.reporting.activity.refused(Some(&client.name), asked, code, now);
+        let activity = &self.reporting.activity;
+        match request.client() {
+            Some(client) => {
+                let (asked, now) = (request.route.word(), clock::unix_seconds());
+                activity.refused(Some(&client.name), asked, code, now);
+            }
+            None => activity.counts().refused(None, code),
         }
     }
 
@@ -300,6 +312,22 @@ fn begun(
         hint: None,
     })?;
     Ok(Box::new(io::Cursor::new(first).chain(body)))
+}
+
+/// An object on its way to a client: a store that breaks off is counted.
+struct Watched {
+    body: Box<dyn Read + Send>,
+    activity: Activity,
+}
+
+impl Read for Watched {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.body.read(buffer);
+        if read.as_ref().is_err_and(|error| error.kind() != io::ErrorKind::Interrupted) {
+            self.activity.counts().store_failed(StoreErrorKind::Unavailable);
+        }
+        read
+    }
 }
 
 fn unsatisfiable(info: &ObjectInfo) -> (Reply, String) {

@@ -17,6 +17,7 @@ pub mod intake;
 pub mod key;
 pub mod lanes;
 pub mod listen;
+pub mod metrics;
 pub mod multipart;
 pub mod page;
 pub mod part_buffer;
@@ -49,6 +50,7 @@ use gate::door::Door;
 use gate::{Gate, Parts};
 use handlers::Handlers;
 use listen::ListenError;
+use metrics::Metrics;
 use reload::Reload;
 use reporting::Reporting;
 use std::io;
@@ -168,6 +170,13 @@ fn open(
         certificates: certificates.clone(),
         trusted_proxies: config.server.trusted_proxies.clone(),
         limits: Limits { connections: room.connections, ..config.limits },
+        metrics: Metrics {
+            started: clock::unix_seconds(),
+            activity: activity.clone(),
+            clients: Arc::clone(&clients),
+            certificates: certificates.clone(),
+            store: Arc::clone(&store),
+        },
         activity,
         lanes: workers.lanes(),
         stop: stop.clone(),

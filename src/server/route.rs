@@ -32,7 +32,13 @@ pub enum Route {
     Login,
     /// End a session.
     Logout,
+    /// How does the server stand, in figures?
+    Metrics,
 }
+
+/// The words of [`word`].
+pub const WORDS: [&str; 9] =
+    ["upload", "exists", "download", "report", "clients", "reports", "metrics", "page", "other"];
 
 impl Route {
     /// The method this route is asked by; `HEAD` instead of `GET` if only the head is wanted.
@@ -54,6 +60,7 @@ impl Route {
             Self::Clients => "clients",
             Self::Reports(_) => "reports",
             Self::Page | Self::Login | Self::Logout => "page",
+            Self::Metrics => "metrics",
             Self::Health | Self::Ready => "other",
         }
     }
@@ -72,6 +79,7 @@ impl Route {
             Self::Ready => routes::READY.into(),
             Self::Report => routes::REPORT.into(),
             Self::Clients => routes::CLIENTS.into(),
+            Self::Metrics => routes::METRICS.into(),
             Self::Reports(None) => routes::REPORTS.into(),
             Self::Page => routes::PAGE.into(),
             Self::Login => routes::LOGIN.into(),
@@ -98,7 +106,7 @@ pub enum Access {
 pub fn access(target: &str) -> Access {
     match path_of(target) {
         routes::UPLOAD | routes::EXISTS | routes::DOWNLOAD | routes::REPORT => Access::Client,
-        routes::CLIENTS | routes::REPORTS => Access::Administrator,
+        routes::CLIENTS | routes::REPORTS | routes::METRICS => Access::Administrator,
         routes::PAGE | routes::LOGIN | routes::LOGOUT => Access::Browser,
         _ => Access::Public,
     }
@@ -114,6 +122,7 @@ pub fn word(target: &str) -> &'static str {
         routes::CLIENTS => "clients",
         routes::REPORTS => "reports",
         routes::PAGE | routes::LOGIN | routes::LOGOUT => "page",
+        routes::METRICS => "metrics",
         _ => "other",
     }
 }
@@ -129,6 +138,7 @@ pub fn route(method: &str, target: &str) -> Result<Route, ApiError> {
         | routes::READY
         | routes::CLIENTS
         | routes::REPORTS
+        | routes::METRICS
         | routes::PAGE => "GET",
         _ => return Err(ApiError::new(ErrorCode::NotFound, format!("there is no {path:?} here"))),
     };
@@ -147,6 +157,7 @@ pub fn route(method: &str, target: &str) -> Result<Route, ApiError> {
         routes::PAGE => Route::Page,
         routes::LOGIN => Route::Login,
         routes::LOGOUT => Route::Logout,
+        routes::METRICS => Route::Metrics,
         _ => Route::Ready,
     })
 }
@@ -225,6 +236,7 @@ mod tests {
         check("GET", "/ready?", Ok("ready"));
         check("POST", "/report", Ok("report"));
         check("GET", "/clients", Ok("clients"));
+        check("GET", "/metrics?x", Ok("metrics"));
         check("HEAD", "/reports", Ok("reports(none)"));
         check("GET", "/reports?x&date=2026-11-28", Ok("reports 2026-11-28"));
         check("GET", "/", Ok("page"));
@@ -306,10 +318,12 @@ mod tests {
             ("/", "page"),
             ("/login", "page"),
             ("/logout", "page"),
+            ("/metrics", "metrics"),
             ("/health", "other"),
             ("/reporting", "other"),
         ] {
             assert_eq!(word(target), expected, "{target}");
+            assert!(WORDS.contains(&expected), "{target}");
             for method in ["GET", "POST"] {
                 if let Ok(route) = route(method, target) {
                     assert_eq!(route.word(), expected, "{target}");
@@ -323,7 +337,8 @@ mod tests {
         for target in ["/upload", "/exists", "/download?path=..", "/exists?path=a", "/report"] {
             assert_eq!(access(target), Access::Client, "{target}");
         }
-        for target in ["/clients", "/clients?x", "/reports", "/reports?date=2026-11-28"] {
+        let reports = ["/reports", "/reports?date=2026-11-28"];
+        for target in ["/clients", "/clients?x", "/metrics", "/metrics?x"].iter().chain(&reports) {
             assert_eq!(access(target), Access::Administrator, "{target}");
         }
         for target in ["/", "/?x", "/login", "/logout"] {

@@ -72,6 +72,11 @@ impl Shares {
         self.max - self.max / 4
     }
 
+    /// How many units there are.
+    pub fn max(&self) -> usize {
+        self.max
+    }
+
     /// How many units are held now, for the log and for metrics.
     pub fn taken(&self) -> usize {
         self.held().total

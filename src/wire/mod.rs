@@ -36,7 +36,7 @@ pub mod route {
     pub const CLIENTS: &str = "/clients";
     /// `GET ?date=`: what the clients said of a day. An administrator's key is needed.
     pub const REPORTS: &str = "/reports";
-    /// Kept for figures in Prometheus' text form.
+    /// `GET`: figures in Prometheus' text form. An administrator's key is needed.
     pub const METRICS: &str = "/metrics";
     /// `GET`: how every client is, for an administrator's browser.
     pub const PAGE: &str = "/";

@@ -124,6 +124,7 @@ fn meant(method: &str, target: &str) -> Option<Route> {
         "/download" if reads => named(query).map(Route::Download),
         "/report" if method == "POST" => Some(Route::Report),
         "/clients" if reads => Some(Route::Clients),
+        "/metrics" if reads => Some(Route::Metrics),
         "/reports" if reads => dated(query).map(Route::Reports),
         _ => None,
     }

@@ -15,6 +15,7 @@ pub(crate) mod fault_exchange;
 pub(crate) mod fault_proxy;
 pub(crate) mod fault_scene;
 pub(crate) mod pair;
+pub(crate) mod prometheus;
 pub(crate) mod relay;
 pub(crate) mod s3_message;
 pub(crate) mod s3_server;

@@ -57,6 +57,15 @@ pub struct Told {
     pub told_at: Option<i64>,
 }
 
+/// When a client was last heard of, in seconds since 1970.
+pub(super) struct LastSigns {
+    pub(super) client: ClientName,
+    /// A file of its was stored.
+    pub(super) upload_at: Option<i64>,
+    /// A report of its came.
+    pub(super) report_at: Option<i64>,
+}
+
 impl Ledger {
     /// Opens the database at `path`, or makes it; `now` is seconds since 1970. A damaged one is set
     /// aside, which the log says. Fails if another process has it. `again` says that this process had
@@ -127,6 +136,22 @@ impl Ledger {
     /// Reads all of it, and says whether it hangs together.
     pub(super) fn examine(&self) -> Result<(), DatabaseError> {
         sqlite::check(&self.connection, &self.path)
+    }
+
+    /// When each client was last heard of.
+    pub(super) fn last_signs(&self) -> Result<Vec<LastSigns>, DatabaseError> {
+        let read = || {
+            self.connection
+                .prepare_cached("SELECT name, last_upload_at, last_report_at FROM clients")?
+                .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
+                .collect::<rusqlite::Result<Vec<(String, Option<i64>, Option<i64>)>>>()
+        };
+        let rows = read().map_err(|error| DatabaseError::new("read", &self.path, &error))?;
+        let known = |(name, upload_at, report_at): (String, _, _)| {
+            let client = ClientName::parse(&name).ok()?;
+            Some(LastSigns { client, upload_at, report_at })
+        };
+        Ok(rows.into_iter().filter_map(known).collect())
     }
 
     /// Writes down what happened.

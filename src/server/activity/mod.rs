@@ -7,7 +7,8 @@
 //! that writes (`writer`); readers have their own. What cannot be kept for writing is dropped and
 //! counted.
 //!
-//! Without `database.path` there is none of it, and the handle does nothing.
+//! Without `database.path` there is none of it, and the handle does nothing but count: what is told to
+//! it is counted for Prometheus as well, so that ledger and figures cannot tell two stories.
 
 pub mod awaited;
 pub mod cross_check;
@@ -30,6 +31,8 @@ pub use reading::Reading;
 
 use crate::limits::activity::{ORDER_WAIT, ORDERS_WAITING_MAX, UPLOADS_WAITING_MAX};
 use crate::server::key::ClientName;
+use crate::server::metrics::Counts;
+use crate::server::metrics::figures::LedgerFigures;
 use crate::sqlite::DatabaseError;
 use crate::threads::{Stop, Supervisor};
 use crate::wire::report::{CrossCheck, Report};
@@ -43,9 +46,11 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use writer::Writer;
 
-/// Remembers what happens, or does nothing if the server has no database. Cheap to copy.
+/// Remembers what happens, if the server has a database, and counts it for Prometheus in any case.
+/// Cheap to copy.
 #[derive(Clone, Default)]
 pub struct Activity {
+    counts: Arc<Counts>,
     shared: Option<Arc<Shared>>,
 }
 
@@ -66,6 +71,8 @@ pub enum Unavailable {
 /// What those who tell and the one who writes have in common.
 struct Shared {
     path: PathBuf,
+    /// For what was known before this process.
+    counts: Arc<Counts>,
     uploads: Sender<Upload>,
     orders: Sender<Order>,
     /// A place for one who compares a report: that may take seconds, and whoever has a client's key can
@@ -102,15 +109,24 @@ struct Inbox {
 }
 
 impl Shared {
-    fn new(path: PathBuf) -> (Arc<Self>, Inbox) {
+    fn new(path: PathBuf, counts: Arc<Counts>) -> (Arc<Self>, Inbox) {
         let (uploads, to_write) = bounded(UPLOADS_WAITING_MAX);
         let (orders, to_do) = bounded(ORDERS_WAITING_MAX);
         let (wake, waking) = bounded(1);
         let (pending, away, dropped) = (Mutex::default(), AtomicBool::new(false), 0.into());
         let (comparing, awaited) = (bounded(1), Awaited::default());
-        let shared =
-            Self { path, uploads, orders, comparing, wake, pending, awaited, away, dropped };
-        let shared = Arc::new(shared);
+        let shared = Arc::new(Self {
+            path,
+            counts,
+            uploads,
+            orders,
+            comparing,
+            wake,
+            pending,
+            awaited,
+            away,
+            dropped,
+        });
         (shared, Inbox { uploads: to_write, orders: to_do, wake: waking })
     }
 
@@ -144,12 +160,28 @@ impl Activity {
         supervisor: &mut Supervisor,
         stop: Stop,
     ) -> io::Result<Self> {
-        let (shared, inbox) = Shared::new(path);
+        let counts = Arc::<Counts>::default();
+        let (shared, inbox) = Shared::new(path, Arc::clone(&counts));
         let mut writer = Writer::new(Arc::clone(&shared), inbox, retention_days);
         // Here, so that there is something to read from the beginning.
         writer.open();
         supervisor.spawn("activity", move || writer.run(&stop))?;
-        Ok(Self { shared: Some(shared) })
+        Ok(Self { counts, shared: Some(shared) })
+    }
+
+    /// What is counted for Prometheus; for what is counted there and not remembered.
+    pub fn counts(&self) -> &Counts {
+        &self.counts
+    }
+
+    /// How the ledger is, if there is one.
+    pub fn ledger(&self) -> Option<LedgerFigures> {
+        let shared = self.shared.as_ref()?;
+        Some(LedgerFigures {
+            healthy: !self.is_away(),
+            dropped: shared.dropped.load(Ordering::Relaxed),
+            waiting: shared.uploads.len(),
+        })
     }
 
     /// Whether nothing can be written down at the moment, though it should be.
@@ -174,6 +206,7 @@ impl Activity {
         code: ErrorCode,
         at: i64,
     ) {
+        self.counts.refused(client, code);
         if let Some(shared) = &self.shared {
             let refusal = Refusal { day: Day::of(at), client: client.cloned(), asked, code };
             shared.note(|pending| pending.refuse(refusal, Times { count: 1, last_at: at }));
@@ -182,6 +215,12 @@ impl Activity {
 
     /// An upload ended. Never waits.
     pub fn upload(&self, upload: Upload) {
+        match upload.outcome {
+            Outcome::Stored => {
+                self.counts.stored(&upload.client, upload.size, upload.took, upload.ended_at);
+            }
+            Outcome::Failed(code) => self.counts.refused(Some(&upload.client), code),
+        }
         let Some(shared) = &self.shared else { return };
         if let Err(TrySendError::Full(upload) | TrySendError::Disconnected(upload)) =
             shared.uploads.try_send(upload)
@@ -209,9 +248,10 @@ impl Activity {
             reading.recorded(client.as_str(), report.date, windows.as_ref(), counted)
         })?;
         let check = compare(&report, &recorded, now);
-        let client = client.as_str().to_owned();
-        let kept = Kept { client, received_at: now, report, check: check.clone() };
+        let name = client.as_str().to_owned();
+        let kept = Kept { client: name, received_at: now, report, check: check.clone() };
         shared.order(|done| Order::Keep(Box::new(kept), done))?;
+        self.counts.reported(client, now);
         Ok(check)
     }
 

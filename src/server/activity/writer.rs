@@ -6,7 +6,7 @@
 //! is counted. It never ends before it is told to, and it never ends the process.
 
 use super::event::Upload;
-use super::ledger::{Kept, Ledger, Told as ToldOf};
+use super::ledger::{Kept, LastSigns, Ledger, Told as ToldOf};
 use super::{Inbox, Order, Shared};
 use crate::backoff;
 use crate::clock;
@@ -106,11 +106,28 @@ impl Writer {
         }
         match Ledger::open(&self.shared.path, clock::unix_seconds(), self.had_ledger) {
             Ok(ledger) => {
+                if !self.had_ledger {
+                    self.recall(&ledger);
+                }
                 self.ledger = Some(ledger);
                 self.had_ledger = true;
                 self.write();
             }
             Err(error) => self.failed(&error),
+        }
+    }
+
+    /// Tells those who count when each client was last heard of before this process: a restart is no
+    /// reason for an alarm, and for none to end.
+    fn recall(&self, ledger: &Ledger) {
+        match ledger.last_signs() {
+            Ok(clients) => {
+                for LastSigns { client, upload_at, report_at } in clients {
+                    self.shared.counts.recall(&client, upload_at, report_at);
+                }
+            }
+            // Whoever writes to it next finds out, too.
+            Err(error) => log::warn!("{error}"),
         }
     }
 

@@ -19,7 +19,7 @@ use crate::limits::gate::{LINGER, REQUESTS_PER_CONNECTION_MAX};
 use crate::server::admitted::Caller;
 use crate::server::poll::For;
 use crate::server::reply::{ApiError, Reply};
-use crate::server::route::{Route, allowed_methods, route, word};
+use crate::server::route::{Route, allowed_methods, route};
 use crate::wire::ErrorCode;
 use std::io;
 use std::net::{IpAddr, TcpStream};
@@ -71,7 +71,7 @@ pub(super) fn serve(gate: &Gate, visitor: Visitor) {
     };
     match stream.shake_hands(clock::monotonic() + gate.limits.head) {
         Ok(()) => {}
-        Err(HandshakeError::Plain) => return speak_plainly(stream, visitor.address),
+        Err(HandshakeError::Plain) => return speak_plainly(gate, stream, visitor.address),
         Err(HandshakeError::Io(error)) => {
             return log::debug!("{}: no TLS handshake: {error}", visitor.address);
         }
@@ -80,10 +80,13 @@ pub(super) fn serve(gate: &Gate, visitor: Visitor) {
 }
 
 /// Tells a peer that does not know that this port speaks TLS.
-fn speak_plainly(mut stream: Stream, address: IpAddr) {
+fn speak_plainly(gate: &Gate, mut stream: Stream, address: IpAddr) {
     let error = ApiError::new(ErrorCode::BadRequest, "this port speaks TLS: use https://");
     stream.write_plain(&response::refusal(&error, false, false));
-    let line = Line { peer: address, client: None, request: None, started: clock::monotonic() };
+    let counts = gate.activity.counts();
+    counts.refused(None, error.code);
+    let started = clock::monotonic();
+    let line = Line { counts, peer: address, client: None, request: None, started };
     line.write(Some(error.code.status()), &error.note());
     stream.linger(clock::monotonic() + LINGER);
 }
@@ -175,7 +178,8 @@ impl Connection<'_> {
         let forwarded_for = head.forwarded_for.as_deref();
         let peer =
             forwarded::client_address(self.visitor.address, forwarded_for, &gate.trusted_proxies);
-        let line = Line { peer, client: None, request: Some(head), started };
+        let counts = gate.activity.counts();
+        let line = Line { counts, peer, client: None, request: Some(head), started };
         let keep_alive = head.keep_alive
             && !self.visitor.vestibule
             && self.served < REQUESTS_PER_CONNECTION_MAX
@@ -186,6 +190,7 @@ impl Connection<'_> {
         }
         if self.visitor.vestibule {
             let message = "the server has as many connections as it can; try again later";
+            counts.refused(None, ErrorCode::Unavailable);
             return self.refuse(line, &ApiError::new(ErrorCode::Unavailable, message), false);
         }
         let keyring = gate.clients.current();
@@ -200,9 +205,13 @@ impl Connection<'_> {
                 if error.code == ErrorCode::Unauthorized {
                     return self.refuse_stranger(line, error, keep_alive && bodiless);
                 }
-                if let Caller::Client(client) = &caller {
-                    let (asked, now) = (word(&head.target), clock::unix_seconds());
-                    gate.activity.refused(Some(&client.name), asked, error.code, now);
+                match &caller {
+                    Caller::Client(client) => {
+                        let now = clock::unix_seconds();
+                        gate.activity.refused(Some(&client.name), line.word(), error.code, now);
+                    }
+                    // Not remembered: anybody can ask for anything.
+                    Caller::Nobody | Caller::Administrator => counts.refused(None, error.code),
                 }
                 // Without the length that is missing, a body may follow none the less.
                 let sound = bodiless && error.code != ErrorCode::LengthRequired;
@@ -222,6 +231,11 @@ impl Connection<'_> {
         if admitted.caller != Caller::Nobody && !self.begin_exchange() {
             line.write(None, "shown out to make room for others");
             return Next::Cut;
+        }
+        if admitted.route == Route::Metrics {
+            let next = self.respond(line, gate.figures(), keep_alive, String::new());
+            gate.census().set_busy(self.visitor.id, false);
+            return next;
         }
         let exchange = Exchange {
             gate,
@@ -269,8 +283,7 @@ impl Connection<'_> {
             Verdict::Answer { .. } => ErrorCode::Unauthorized,
             Verdict::TooMany { .. } => ErrorCode::TooManyRequests,
         };
-        let asked = line.request.map_or("other", |head| word(&head.target));
-        self.gate.activity.refused(None, asked, code, clock::unix_seconds());
+        self.gate.activity.refused(None, line.word(), code, clock::unix_seconds());
         verdict
     }
 
@@ -283,7 +296,9 @@ impl Connection<'_> {
     /// Refuses bytes that are no request.
     fn refuse_bytes(&mut self, error: &ApiError) -> Next {
         let peer = self.visitor.address;
-        let line = Line { peer, client: None, request: None, started: clock::monotonic() };
+        let counts = self.gate.activity.counts();
+        counts.refused(None, error.code);
+        let line = Line { counts, peer, client: None, request: None, started: clock::monotonic() };
         self.refuse(line, error, false)
     }
 

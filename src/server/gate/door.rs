@@ -99,7 +99,10 @@ impl Door {
         let (id, vestibule, evicted) = match entry {
             Entry::Welcome { id, evicted } => (id, false, evicted),
             Entry::Vestibule { id, evicted } => (id, true, evicted),
-            Entry::Refused(_) => return log::debug!("{address}: no room, turned away"),
+            Entry::Refused(_) => {
+                gate.activity.counts().turned_away();
+                return log::debug!("{address}: no room, turned away");
+            }
         };
         if let Some(evicted) = evicted {
             // Its thread wakes and ends.

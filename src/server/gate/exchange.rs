@@ -130,6 +130,7 @@ impl<'e> Exchange<'e> {
     fn ask(&mut self) -> Result<Answered<'e>, Trouble> {
         match self.request.length {
             Some(length) => {
+                let _counted = self.gate.activity.counts().body();
                 let memory = self.reserve(length)?;
                 if length > SMALL_BODY_BYTES {
                     return self.ask_streaming(length, memory);
@@ -319,9 +320,13 @@ impl<'e> Exchange<'e> {
 impl Exchange<'_> {
     /// Remembers what the gate refused. What a worker refuses, the worker remembers.
     fn note(&self, code: ErrorCode) {
-        if let Some(client) = self.request.client() {
-            let asked = self.request.route.word();
-            self.gate.activity.refused(Some(&client.name), asked, code, clock::unix_seconds());
+        let activity = &self.gate.activity;
+        match self.request.client() {
+            Some(client) => {
+                let (asked, now) = (self.request.route.word(), clock::unix_seconds());
+                activity.refused(Some(&client.name), asked, code, now);
+            }
+            None => activity.counts().refused(None, code),
         }
     }
 }

@@ -28,7 +28,9 @@ use crate::server::activity::Activity;
 use crate::server::clients::Clients;
 use crate::server::config::Limits;
 use crate::server::lanes::Lanes;
+use crate::server::metrics::{Inside, Metrics};
 use crate::server::page::session::Sessions;
+use crate::server::reply::Reply;
 use crate::server::shares::Shares;
 use crate::threads::Stop;
 use census::{Census, CensusLimits};
@@ -46,6 +48,7 @@ pub struct Gate {
     trusted_proxies: Vec<IpNet>,
     limits: Limits,
     activity: Activity,
+    metrics: Metrics,
     lanes: Arc<Lanes>,
     /// Memory for bodies and for the files in them, in bytes.
     memory: Arc<Shares>,
@@ -69,6 +72,8 @@ pub struct Parts {
     pub limits: Limits,
     /// Who is told who came in, and what was refused.
     pub activity: Activity,
+    /// Who tells how the server stands.
+    pub metrics: Metrics,
     /// The way to the workers.
     pub lanes: Arc<Lanes>,
     /// When the program is ending.
@@ -78,13 +83,15 @@ pub struct Parts {
 impl Gate {
     /// A gate without connections.
     pub fn new(parts: Parts) -> Arc<Self> {
-        let Parts { clients, certificates, trusted_proxies, limits, activity, lanes, stop } = parts;
+        let Parts { clients, certificates, trusted_proxies, limits, .. } = parts;
+        let Parts { activity, metrics, lanes, stop, .. } = parts;
         Arc::new(Self {
             clients,
             certificates,
             trusted_proxies,
             limits,
             activity,
+            metrics,
             memory: Shares::new(limits.buffer_memory),
             long: Shares::new(lanes.for_long()),
             lanes,
@@ -109,6 +116,20 @@ impl Gate {
     /// Ends the bodies that are still coming in; their senders are told 503.
     pub fn break_off_bodies(&self) {
         stop_reading(self.census().handles());
+    }
+
+    /// The server's figures. No worker is needed, and nothing is waited for but for some short locks.
+    fn figures(&self) -> Reply {
+        let connections = self.census().len();
+        self.metrics.reply(Inside {
+            connections,
+            connections_max: self.limits.connections,
+            memory: self.memory.taken(),
+            memory_max: self.memory.max(),
+            lanes_in_use: self.lanes.in_use(),
+            lanes: self.lanes.count(),
+            ..Inside::default()
+        })
     }
 
     fn pace(&self) -> Pace {

@@ -187,6 +187,7 @@ mod tests {
             Just(Route::Ready),
             Just(Route::Clients),
             Just(Route::Page),
+            Just(Route::Metrics),
             proptest::option::of(0..250_000_000_000_i64)
                 .prop_map(|at| Route::Reports(at.map(crate::wire::Day::of))),
         ];

@@ -127,6 +127,16 @@ impl Lanes {
         self.count - self.reserve
     }
 
+    /// How many lanes there are.
+    pub fn count(&self) -> usize {
+        self.count
+    }
+
+    /// How many of them are lent out, or lost and not yet replaced.
+    pub fn in_use(&self) -> usize {
+        self.count.saturating_sub(self.free().lanes.len())
+    }
+
     /// Borrows a lane; `None` if there is none until `deadline`. `memory` is for the worker, which
     /// may outlast the gate's patience.
     pub fn borrow(

@@ -68,6 +68,12 @@ pub trait ObjectStore: Send + Sync {
     /// Whether the store would answer now.
     fn ready(&self) -> Result<(), StoreError>;
 
+    /// How often a request to what is behind this store was sent again since the start, for a reason
+    /// that might pass.
+    fn retries(&self) -> u64 {
+        0
+    }
+
     /// Removes what was begun in these folders at least `age` ago, by the store's clock, and what
     /// nobody will finish. A store that keeps unfinished objects apart from their keys looks at all
     /// of them. Ends early, and without an error, when `stop` is raised.
@@ -176,6 +182,19 @@ pub struct StoreError {
 }
 
 impl StoreErrorKind {
+    /// All kinds, in their order.
+    pub const ALL: [Self; 4] = [Self::Full, Self::NameConflict, Self::Refused, Self::Unavailable];
+
+    /// The kind in one word, for counting.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Full => "full",
+            Self::NameConflict => "name_conflict",
+            Self::Refused => "refused",
+            Self::Unavailable => "unavailable",
+        }
+    }
+
     /// The code a client is answered with.
     pub fn code(self) -> ErrorCode {
         match self {

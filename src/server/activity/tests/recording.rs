@@ -137,8 +137,9 @@ fn a_database_that_a_reader_finds_damaged_is_set_aside_and_a_new_one_is_written(
 #[test]
 fn what_finds_no_room_is_counted_and_nobody_waits() {
     let folder = tempfile::tempdir().unwrap();
-    let (shared, inbox) = Shared::new(folder.path().join("activity.db"));
-    let activity = Activity { shared: Some(Arc::clone(&shared)) };
+    let counts = Arc::default();
+    let (shared, inbox) = Shared::new(folder.path().join("activity.db"), Arc::clone(&counts));
+    let activity = Activity { counts, shared: Some(Arc::clone(&shared)) };
     for _ in 0..UPLOADS_WAITING_MAX + 3 {
         activity.upload(stored("web", "a", 1, NOON));
     }

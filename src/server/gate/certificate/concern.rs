@@ -12,8 +12,11 @@ use rustls::server::ParsedCertificate;
 use rustls::{CertificateError as Refusal, Error, OtherError, RootCertStore};
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use time::OffsetDateTime;
+
+/// A moment that no certificate outlives: their years have four digits, and this one is 36812.
+const END_OF_TIME: Duration = Duration::from_secs(1 << 40);
 
 /// Something the operator should act on. The certificate is served nevertheless.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -98,6 +101,19 @@ pub(super) fn about(
         _ => None,
     };
     at(now).or_else(soon).map(|kind| Concern { file: file.to_owned(), kind })
+}
+
+/// When the certificate ends, in seconds since 1970.
+pub(super) fn not_after(
+    certificate: &CertificateDer<'_>,
+    provider: &CryptoProvider,
+) -> Option<i64> {
+    let certificate = ParsedCertificate::try_from(certificate).ok()?;
+    // The verifier looks at the dates first, and says which one it is when that has passed.
+    match kind(&certificate, provider, UNIX_EPOCH + END_OF_TIME)? {
+        ConcernKind::Expired(end) => i64::try_from(end).ok(),
+        _ => None,
+    }
 }
 
 fn kind(

@@ -89,6 +89,12 @@ impl Certificates {
         concern::about(chain.first()?, &self.files.cert_file, &self.provider, now)
     }
 
+    /// When the certificate ends that is served now, in seconds since 1970.
+    pub fn not_after(&self) -> Option<i64> {
+        let chain = self.served().chain;
+        concern::not_after(chain.first()?, &self.provider)
+    }
+
     /// Says what a client can know the server by.
     pub fn announce(&self) {
         if let Some(leaf) = self.served().chain.first() {

@@ -229,6 +229,10 @@ impl ObjectStore for S3Store {
         }
     }
 
+    fn retries(&self) -> u64 {
+        self.requests.retries()
+    }
+
     fn ready(&self) -> Result<(), StoreError> {
         find_bucket(&self.requests, Retry::Never)
     }

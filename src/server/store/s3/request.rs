@@ -24,6 +24,7 @@ use http::header::{AUTHORIZATION, EXPECT, HOST, HeaderName};
 use http::{HeaderMap, HeaderValue, Method, Request, Response};
 use s3::signing;
 use std::io::{self, Read};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use time::OffsetDateTime;
 use ureq::{Agent, Body};
@@ -47,6 +48,7 @@ pub(super) struct Requests {
     credentials: Provider,
     deadlines: Deadlines,
     stop: Stop,
+    retries: AtomicU64,
 }
 
 impl Requests {
@@ -58,7 +60,13 @@ impl Requests {
             credentials: Provider::new(settings.identity, settings.environment),
             deadlines: settings.deadlines,
             stop,
+            retries: AtomicU64::new(0),
         }
+    }
+
+    /// How often a request was sent again.
+    pub(super) fn retries(&self) -> u64 {
+        self.retries.load(Ordering::Relaxed)
     }
 
     /// Whether only the signature protects the body of a part on its way: neither does TLS, nor does
@@ -97,6 +105,7 @@ impl Requests {
             if !passing || !in_time || self.is_unwanted_after(call.retry, pause) {
                 return Err(error);
             }
+            self.retries.fetch_add(1, Ordering::Relaxed);
             log::debug!("{error}; once more");
         }
     }
