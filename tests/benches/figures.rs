@@ -52,10 +52,11 @@ pub(crate) fn table(all: &[Series]) -> String {
     for load in loads {
         let of_load = || all.iter().filter(|series| series.load.name == load.name);
         for series in of_load() {
-            // Another build of the same server, or `bare`.
+            // Another build of the same server, or the same one without a ledger, or `bare`.
             let before = format!("{}{BEFORE}", series.server);
+            let without = series.server.strip_suffix("-ledger").unwrap_or("bare");
             let named = |name: &str| of_load().find(|series| series.server == name);
-            table.push_str(&row(series, named(&before).or_else(|| named("bare"))));
+            table.push_str(&row(series, named(&before).or_else(|| named(without))));
         }
     }
     table

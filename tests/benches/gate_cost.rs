@@ -6,6 +6,9 @@
 //! keys are the library's, and the store keeps nothing: what is left is HTTP, the form, the digest.
 //! Servers take turns in every round, and are compared within a round: other work on the machine
 //! then bears on all of them.
+//!
+//! `cargo bench --bench gate_cost -- --ledger` measures instead what it costs to remember every upload in
+//! the server's database: over the store that keeps nothing, where that is the most, and over a folder.
 
 #![expect(
     clippy::unwrap_used,
@@ -22,7 +25,7 @@ mod servers;
 
 use argh::FromArgs;
 use figures::{Figure, Series};
-use load::{Load, Target};
+use load::{Load, Measure, Target};
 use s3up::clock;
 use s3up::digest::Digest;
 use server::{Server, ServerKind};
@@ -50,6 +53,9 @@ struct Arguments {
     /// only loads with this in their name
     #[argh(option, default = "String::new()")]
     load: String,
+    /// what the ledger costs instead: servers with it and without it, small uploads alone
+    #[argh(switch)]
+    ledger: bool,
     /// be the server of this kind, with its certificate in this folder
     #[argh(option)]
     serve: Option<ServerKind>,
@@ -97,7 +103,9 @@ fn main() {
 fn contestants(arguments: &Arguments) -> Vec<Contestant> {
     let own = std::env::current_exe().unwrap();
     let mut contestants = Vec::new();
-    for kind in ServerKind::ALL {
+    let kinds: &[ServerKind] =
+        if arguments.ledger { &ServerKind::OF_THE_LEDGER } else { &ServerKind::OF_THE_GATE };
+    for &kind in kinds {
         let mut add = |name: String, program: &Path| {
             contestants.push(Contestant { name, program: program.to_owned(), kind });
         };
@@ -115,9 +123,17 @@ fn measure(arguments: &Arguments, contestants: &[Contestant], folder: &Path) -> 
     let mut loads = Load::all(arguments.uploads);
     let warm_up = loads[0].warm_up();
     loads.retain(|load| load.name.contains(&arguments.load));
+    if arguments.ledger {
+        loads.retain(|load| load.measure == Measure::Uploads);
+    }
     let mut all = Vec::new();
     for round in 0..arguments.rounds {
-        for contestant in contestants {
+        // There and back again, so that none has always another one's dust before it.
+        let mut turns: Vec<&Contestant> = contestants.iter().collect();
+        if round % 2 == 1 {
+            turns.reverse();
+        }
+        for contestant in turns {
             let server = Server::start(&contestant.program, contestant.kind, folder);
             let target = Target::new(server.port(), contestant.kind, folder);
             target.run(&warm_up);

@@ -19,16 +19,30 @@ pub(crate) enum ServerKind {
     Gate,
     /// The gate with TLS 1.3.
     GateTls,
+    /// The gate, without TLS, with a ledger.
+    GateLedger,
+    /// The same as the gate, over a store that keeps what it is given.
+    Folder,
+    /// That with a ledger.
+    FolderLedger,
 }
 
 impl ServerKind {
-    pub(crate) const ALL: [Self; 3] = [Self::Bare, Self::Gate, Self::GateTls];
+    /// Those that say what the gate costs.
+    pub(crate) const OF_THE_GATE: [Self; 3] = [Self::Bare, Self::Gate, Self::GateTls];
+
+    /// Those that say what the ledger costs, with and without it.
+    pub(crate) const OF_THE_LEDGER: [Self; 4] =
+        [Self::Gate, Self::GateLedger, Self::Folder, Self::FolderLedger];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Bare => "bare",
             Self::Gate => "gate",
             Self::GateTls => "gate-tls",
+            Self::GateLedger => "gate-ledger",
+            Self::Folder => "folder",
+            Self::FolderLedger => "folder-ledger",
         }
     }
 }
@@ -37,8 +51,8 @@ impl FromStr for ServerKind {
     type Err = String;
 
     fn from_str(name: &str) -> Result<Self, String> {
-        let mut all = Self::ALL.into_iter();
-        all.find(|kind| kind.name() == name).ok_or_else(|| "bare, gate or gate-tls".into())
+        let mut all = Self::OF_THE_GATE.into_iter().chain(Self::OF_THE_LEDGER);
+        all.find(|kind| kind.name() == name).ok_or_else(|| "no such server".into())
     }
 }
 

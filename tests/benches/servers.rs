@@ -15,10 +15,13 @@ use s3up::server::gate::door::Door;
 use s3up::server::gate::{Gate, Parts};
 use s3up::server::handlers::Handlers;
 use s3up::server::key::ClientName;
+use s3up::server::metrics::Metrics;
 use s3up::server::multipart::Boundary;
 use s3up::server::reply::Reply;
 use s3up::server::reporting::Reporting;
 use s3up::server::route::route;
+use s3up::server::store::ObjectStore;
+use s3up::server::store::directory::DirectoryStore;
 use s3up::server::workers::Workers;
 use s3up::threads::{StopSource, Supervisor};
 use std::io::Write as _;
@@ -50,18 +53,35 @@ pub(crate) fn serve(kind: ServerKind, folder: &Path) {
     let mut supervisor = Supervisor::new().unwrap();
     let stop = StopSource::default();
     let prefix = RemotePrefix::parse(PATH_PREFIX).unwrap();
-    let handlers = Handlers::new(prefix, Arc::new(Nowhere), Reporting::default());
+    // What it keeps goes with the folder, when all servers have ended.
+    let kept = folder.join(std::process::id().to_string());
+    let store: Arc<dyn ObjectStore> = match kind {
+        ServerKind::Folder | ServerKind::FolderLedger => {
+            std::fs::create_dir(&kept).unwrap();
+            Arc::new(DirectoryStore::open(kept).unwrap())
+        }
+        _ => Arc::new(Nowhere),
+    };
+    let activity = match kind {
+        ServerKind::GateLedger | ServerKind::FolderLedger => {
+            let path = folder.join(format!("{}.db", std::process::id()));
+            Activity::start(path, 90, &mut supervisor, stop.stop()).unwrap()
+        }
+        _ => Activity::default(),
+    };
+    let reporting = Reporting { activity: activity.clone(), ..Reporting::default() };
+    let handlers = Handlers::new(prefix, Arc::clone(&store), reporting);
     let tls = (kind == ServerKind::GateTls)
         .then(|| Tls { cert_file: folder.join(CERTIFICATE), key_file: folder.join(PRIVATE_KEY) });
     // Kept to the end.
     let mut gate = None;
-    let port = match kind {
-        ServerKind::Bare => serve_bare(handlers, &mut supervisor),
-        ServerKind::Gate | ServerKind::GateTls => {
-            let (port, workers) = serve_gate(handlers, tls, &mut supervisor, &stop);
-            gate = Some(workers);
-            port
-        }
+    let port = if kind == ServerKind::Bare {
+        serve_bare(handlers, &mut supervisor)
+    } else {
+        let back = (activity, store);
+        let (port, workers) = serve_gate(handlers, back, tls, &mut supervisor, &stop);
+        gate = Some(workers);
+        port
     };
     println!("{port}");
     std::io::stdout().flush().unwrap();
@@ -81,19 +101,23 @@ fn clients() -> Vec<Client> {
 
 fn serve_gate(
     handlers: Handlers,
+    (activity, store): (Activity, Arc<dyn ObjectStore>),
     tls: Option<Tls>,
     supervisor: &mut Supervisor,
     stop: &StopSource,
 ) -> (u16, Workers) {
     let workers = Workers::start(handlers, LANES, supervisor, &stop.stop()).unwrap();
     let default = Limits::default();
+    let clients = Arc::new(Clients::new(clients(), vec![]));
+    let certificates = tls.map(|tls| Arc::new(Certificates::load(&tls).unwrap()));
     let gate = Gate::new(Parts {
-        clients: Arc::new(Clients::new(clients(), vec![])),
-        certificates: tls.map(|tls| Arc::new(Certificates::load(&tls).unwrap())),
+        clients: Arc::clone(&clients),
+        certificates: certificates.clone(),
         trusted_proxies: vec![],
         // All connections come from one address here.
         limits: Limits { connections_per_peer: default.connections, ..default },
-        activity: Activity::default(),
+        metrics: Metrics { started: 0, activity: activity.clone(), clients, certificates, store },
+        activity,
         lanes: workers.lanes(),
         stop: stop.stop(),
     });
