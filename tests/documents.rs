@@ -1,6 +1,9 @@
 //! What the documents show works: example configurations and the YAML of the README.
 
+use crate::server_metrics;
+use crate::support::prometheus;
 use s3up::client;
+use s3up::client::progress::{ScanDone, ServerState, Snapshot};
 use s3up::config::ConfigError;
 use s3up::server;
 use std::collections::BTreeSet;
@@ -122,4 +125,69 @@ fn the_readme_lists_every_key_of_the_server_and_no_other() {
         "limits",
     ];
     check_keys(all, &groups, "### server.yaml");
+}
+
+const ALERTS: &str = include_str!("../packaging/prometheus/alerts.yaml");
+const ALERT_TESTS: &str = include_str!("prometheus/alerts.test.yaml");
+
+/// All figures of the client.
+fn figures_of_the_client() -> BTreeSet<String> {
+    let snapshot = Snapshot { server: ServerState::Answers { last: 1 }, ..Snapshot::default() };
+    let known = Some(1);
+    let whole = client::metrics::figures::Figures {
+        parked: Some(1),
+        last_upload: known,
+        oldest: known,
+        last_scan: Some(ScanDone::default()),
+        snapshot,
+        ..client::metrics::figures::Figures::default()
+    };
+    let text = client::metrics::figures::text(&whole);
+    prometheus::parse(&text).types.into_keys().collect()
+}
+
+#[test]
+fn every_figure_that_an_alert_names_is_told_by_client_or_server() {
+    let mut told = figures_of_the_client();
+    let of_the_server = server_metrics::all_names();
+    assert!(told.is_disjoint(&of_the_server), "two programs tell a figure of one name");
+    told.extend(of_the_server);
+    for text in [ALERTS, ALERT_TESTS] {
+        let mut words = text.split(|char: char| !char.is_ascii_alphanumeric() && char != '_');
+        let named: BTreeSet<&str> =
+            words.by_ref().filter(|word| word.starts_with("s3up_")).collect();
+        assert!(named.len() > 10, "{named:?}");
+        for name in named {
+            assert!(told.contains(name), "{name}");
+        }
+    }
+}
+
+#[test]
+fn every_alert_has_a_test_in_which_it_fires_and_says_who_is_concerned() {
+    let rules: serde_json::Value = serde_yaml::from_str(ALERTS).unwrap();
+    let groups = rules["groups"].as_array().unwrap().iter();
+    let rules: Vec<_> = groups.flat_map(|group| group["rules"].as_array().unwrap()).collect();
+    assert!(rules.len() > 10);
+    let (mut names, tests) = (BTreeSet::new(), ALERT_TESTS.lines());
+    // Where it is expected, labels follow the name or the labels it must have are listed.
+    let fires: Vec<&str> = tests.filter(|line| line.contains("labels:")).collect();
+    let listed = ALERT_TESTS.split("alertname: ").skip(1);
+    let listed: Vec<&str> = listed
+        .filter(|test| test.lines().nth(2).is_some_and(|l| l.contains("exp_labels")))
+        .collect();
+    for rule in rules {
+        let name = rule["alert"].as_str().unwrap();
+        assert!(names.insert(name), "{name} is there twice");
+        let quoted = format!("alertname=\"{name}\"");
+        let expected = fires.iter().any(|line| line.contains(&quoted))
+            || listed.iter().any(|test| test.starts_with(&format!("{name}\n")));
+        assert!(expected, "no test lets {name} fire");
+        let severity = rule["labels"]["severity"].as_str().unwrap();
+        assert!(["critical", "warning"].contains(&severity), "{name}: {severity}");
+        for annotation in ["summary", "description"] {
+            assert!(rule["annotations"][annotation].is_string(), "{name}: {annotation}");
+        }
+        assert!(rule["for"].is_string(), "{name} fires by a single look");
+    }
 }

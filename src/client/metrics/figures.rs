@@ -4,18 +4,8 @@
 
 use crate::client::attempt::Attempt;
 use crate::client::progress::{ScanDone, ServerState, Snapshot};
-use prometheus_client::encoding::prometheus_text;
-use prometheus_client::metrics::counter::Counter;
-use prometheus_client::metrics::family::Family;
-use prometheus_client::metrics::gauge::ConstGauge;
-use prometheus_client::registry::Registry;
+use crate::exposition::Page;
 use std::collections::BTreeMap;
-
-/// What all names begin with: the server has figures of its own.
-const PREFIX: &str = "s3up_client";
-
-/// The label of an attempt that failed.
-type Kind = [(&'static str, &'static str); 1];
 
 /// How the client stands at one moment. Moments are seconds since 1970.
 #[derive(Clone, Debug, Default)]
@@ -42,92 +32,71 @@ pub struct Figures {
 
 /// The figures in Prometheus' text form.
 pub fn text(figures: &Figures) -> String {
-    let mut registry = Registry::with_prefix(PREFIX);
-    this_client(figures, &mut registry);
-    uploads(figures, &mut registry);
-    waiting(figures, &mut registry);
-    watches(figures, &mut registry);
-    let mut text = String::new();
-    // Only the writer could fail, and a text does not.
-    let _ = prometheus_text::encode(&mut text, &registry);
-    text
+    let mut page = Page::default();
+    this_client(figures, &mut page);
+    uploads(figures, &mut page);
+    waiting(figures, &mut page);
+    watches(figures, &mut page);
+    page.text()
 }
 
-fn this_client(figures: &Figures, registry: &mut Registry) {
-    let version = Family::<Kind, prometheus_client::metrics::gauge::Gauge>::default();
-    version.get_or_create(&[("version", env!("CARGO_PKG_VERSION"))]).set(1);
-    registry.register("build_info", "Always 1; the label is the version of the client", version);
+fn this_client(figures: &Figures, page: &mut Page) {
+    let version = vec![("version", env!("CARGO_PKG_VERSION").to_owned())];
+    let help = "Always 1; the label is the version of the client";
+    page.gauges("s3up_client_build_info", help, [(version, 1_i64)]);
     let help = "When the client was started, in seconds since 1970";
-    gauge(registry, "start_timestamp_seconds", help, Some(figures.started));
+    page.gauge("s3up_client_start_timestamp_seconds", help, Some(figures.started));
     let up = match figures.snapshot.server {
         ServerState::Unknown => None,
-        ServerState::Answers { .. } => Some(1),
-        ServerState::Fails { .. } => Some(0),
+        ServerState::Answers { .. } => Some(true),
+        ServerState::Fails { .. } => Some(false),
     };
     let help = "Whether the server served the last request; not there before the first one";
-    gauge(registry, "server_up", help, up);
+    page.gauge("s3up_client_server_up", help, up);
 }
 
-fn uploads(figures: &Figures, registry: &mut Registry) {
+fn uploads(figures: &Figures, page: &mut Page) {
     let uploads = &figures.snapshot.uploads;
     let help = "Files that the server has acknowledged since the start";
-    counter(registry, "uploaded_files", help, uploads.files);
+    page.counter("s3up_client_uploaded_files_total", help, uploads.files);
     let help = "Bytes of the files that the server has acknowledged since the start";
-    counter(registry, "uploaded_bytes", help, uploads.bytes);
-    let failures = Family::<Kind, Counter>::default();
-    for attempt in Attempt::ALL {
+    page.counter("s3up_client_uploaded_bytes_total", help, uploads.bytes);
+    let failures = Attempt::ALL.into_iter().map(|attempt| {
         let count = figures.failures.get(&attempt).copied().unwrap_or_default();
-        failures.get_or_create(&[("kind", attempt.name())]).inc_by(count);
-    }
+        (vec![("kind", attempt.name().to_owned())], count)
+    });
     let help = "Attempts to upload a file that failed since the start, by what they failed by";
-    registry.register("upload_failures", help, failures);
+    page.counters("s3up_client_upload_failures_total", help, failures);
     let help = "When the last upload was recorded, in seconds since 1970, also before the start";
-    gauge(registry, "last_upload_timestamp_seconds", help, figures.last_upload);
+    page.gauge("s3up_client_last_upload_timestamp_seconds", help, figures.last_upload);
 }
 
-fn waiting(figures: &Figures, registry: &mut Registry) {
-    let parked = figures.parked.map(|parked| i64::try_from(parked).unwrap_or(i64::MAX));
-    gauge(registry, "parked_files", "Files that are not backed up as they stand", parked);
-    let queued = i64::try_from(figures.queued).unwrap_or(i64::MAX);
+fn waiting(figures: &Figures, page: &mut Page) {
+    let help = "Files that are not backed up as they stand";
+    page.gauge("s3up_client_parked_files", help, figures.parked);
     let help = "Files that wait until they rest or for a worker, or are being sent";
-    gauge(registry, "queue_files", help, Some(queued));
+    page.gauge("s3up_client_queue_files", help, Some(figures.queued));
     let help = "Since when the file that waits longest has waited, in seconds since 1970; not there \
                 if none does";
-    gauge(registry, "queue_oldest_timestamp_seconds", help, figures.oldest);
+    page.gauge("s3up_client_queue_oldest_timestamp_seconds", help, figures.oldest);
 }
 
-fn watches(figures: &Figures, registry: &mut Registry) {
+fn watches(figures: &Figures, page: &mut Page) {
     let watches = &figures.snapshot.watches;
     let unheard = watches.iter().filter(|watch| watch.unwatched.is_some()).count();
-    let number = |number: u64| Some(i64::try_from(number).unwrap_or(i64::MAX));
     let help = "Folders that the configuration watches";
-    gauge(registry, "watches", help, number(figures.watches));
+    page.gauge("s3up_client_watches", help, Some(figures.watches));
     let help = "Watched folders whose events are not heard; scans find what happens there";
-    gauge(registry, "watches_unheard", help, number(unheard as u64));
+    page.gauge("s3up_client_watches_unheard", help, Some(unheard));
     let scan = figures.last_scan.as_ref();
-    let ended = |scan: &ScanDone| scan.started.saturating_add(scan.seconds as i64);
+    let ended = scan.map(|scan| scan.started.saturating_add(scan.seconds as i64));
     let help = "When the last scan of everything came to its end, in seconds since 1970";
-    gauge(registry, "last_scan_timestamp_seconds", help, scan.map(ended));
+    page.gauge("s3up_client_last_scan_timestamp_seconds", help, ended);
     let help = "How long the last scan of everything took";
-    gauge(registry, "last_scan_duration_seconds", help, scan.map(|scan| scan.seconds));
+    let name = "s3up_client_last_scan_duration_seconds";
+    page.gauge(name, help, scan.map(|scan| scan.seconds));
     let help = "Files that the last scan of everything saw";
-    gauge(registry, "last_scan_files", help, scan.and_then(|scan| number(scan.files)));
-}
-
-fn counter(registry: &mut Registry, name: &str, help: &str, value: u64) {
-    let counter = Counter::<u64>::default();
-    counter.inc_by(value);
-    registry.register(name, help, counter);
-}
-
-/// What is not known has no line: a zero would be a lie.
-fn gauge<T>(registry: &mut Registry, name: &str, help: &str, value: Option<T>)
-where
-    ConstGauge<T>: prometheus_client::registry::Metric,
-{
-    if let Some(value) = value {
-        registry.register(name, help, ConstGauge::new(value));
-    }
+    page.gauge("s3up_client_last_scan_files", help, scan.map(|scan| scan.files));
 }
 
 #[cfg(test)]
