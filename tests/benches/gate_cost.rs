@@ -88,6 +88,9 @@ fn main() {
     let digest = digest_seconds_per_gb();
     let figures = measure(&arguments, &contestants, folder.path());
     println!("{}", figures::table(&figures));
+    if arguments.ledger {
+        return;
+    }
     println!("SHA-256 alone: {digest:.2} CPU-s a GB\n");
     println!(
         "| server | opens its door after ms | kB for each of {} idle connections |",

@@ -73,9 +73,9 @@ impl Load {
     }
 
     /// What stands before the file's content, and what after.
-    fn frame(&self) -> (Vec<u8>, Vec<u8>) {
+    fn frame(&self, file: u64) -> (Vec<u8>, Vec<u8>) {
         let form = format!(
-            "--{BOUNDARY}\r\nContent-Disposition: form-data; name=\"{}\"\r\n\r\nfolder/file.bin\r\n\
+            "--{BOUNDARY}\r\nContent-Disposition: form-data; name=\"{}\"\r\n\r\nfolder/{file:04}.bin\r\n\
              --{BOUNDARY}\r\nContent-Disposition: form-data; name=\"{}\"; filename=\"file\"\r\n\
              Content-Type: application/octet-stream\r\n\r\n",
             field::PATH,
@@ -108,6 +108,8 @@ impl<T: Read + Write + Send> Bytes for T {}
 /// One connection, proven by an upload.
 pub(crate) struct Connection {
     bytes: Box<dyn Bytes>,
+    /// Which file it sends, again and again.
+    file: u64,
     received: Vec<u8>,
 }
 
@@ -132,7 +134,8 @@ impl Target {
     /// Sends all files, each connection its own, all connections at once.
     pub(crate) fn run(&self, load: &Load) {
         // One after the other, each proven: `tiny_http` leaves some of a burst without a thread.
-        let connections: Vec<_> = (0..load.connections).map(|_| self.connect(load)).collect();
+        let connections: Vec<_> =
+            (0..load.connections).map(|file| self.connect_for(load, file)).collect();
         std::thread::scope(|scope| {
             for mut connection in connections {
                 scope.spawn(move || {
@@ -146,6 +149,11 @@ impl Target {
 
     /// A connection over which a small file was uploaded.
     pub(crate) fn connect(&self, load: &Load) -> Connection {
+        self.connect_for(load, 0)
+    }
+
+    /// One for a file of its own, as those of others would have to wait for their turn.
+    fn connect_for(&self, load: &Load, file: u64) -> Connection {
         let socket = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).unwrap();
         socket.set_nodelay(true).unwrap();
         let bytes: Box<dyn Bytes> = match &self.tls {
@@ -156,7 +164,7 @@ impl Target {
                 Box::new(StreamOwned::new(session, socket))
             }
         };
-        let mut connection = Connection { bytes, received: Vec::new() };
+        let mut connection = Connection { bytes, file, received: Vec::new() };
         connection.upload(&Load { file_bytes: 4096, ..load.clone() }, &self.block);
         connection
     }
@@ -164,7 +172,7 @@ impl Target {
 
 impl Connection {
     fn upload(&mut self, load: &Load, block: &[u8]) {
-        let (mut before, after) = load.frame();
+        let (mut before, after) = load.frame(self.file);
         let mut left = load.file_bytes as usize;
         if left <= block.len() {
             // In one piece, as a client would.
