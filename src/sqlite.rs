@@ -113,6 +113,13 @@ pub fn open(path: &Path, migrations: &[&str]) -> Result<Connection, DatabaseErro
     Ok(connection)
 }
 
+/// The file that belongs to a database under its name with `suffix` behind it.
+pub(crate) fn beside(database: &Path, suffix: &str) -> PathBuf {
+    let mut name = database.as_os_str().to_owned();
+    name.push(suffix);
+    PathBuf::from(name)
+}
+
 /// Opens the database at `path` to read it, beside whoever writes to it. It is never made and its
 /// schema never changed; only `version` is read.
 pub fn open_read_only(path: &Path, version: usize) -> Result<Connection, DatabaseError> {

@@ -36,6 +36,16 @@ impl Admitted {
             Caller::Nobody | Caller::Administrator => None,
         }
     }
+
+    /// Whether it is a login or a logout, or asks for the page without a key. No worker is asked for
+    /// it: the gate answers such a browser by itself.
+    pub fn is_a_browsers_without_a_key(&self) -> bool {
+        match self.route {
+            Route::Login | Route::Logout => true,
+            Route::Page => self.caller == Caller::Nobody,
+            _ => false,
+        }
+    }
 }
 
 /// Who asks.

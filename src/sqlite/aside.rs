@@ -3,7 +3,7 @@
 //! Called by the one program that a database belongs to, when it opens it. Nothing is ever deleted.
 
 use super::lock::Lock;
-use super::{DatabaseError, check, open};
+use super::{DatabaseError, beside, check, open};
 use crate::limits::DATABASE_CHECKED_BYTES_MAX;
 use rusqlite::Connection;
 use std::fs::{self, File};
@@ -13,13 +13,6 @@ use time::OffsetDateTime;
 
 /// What every SQLite database begins with.
 const HEAD: &[u8] = b"SQLite format 3\0";
-
-/// The file that belongs to a database under its name with `suffix` behind it.
-pub(crate) fn beside(database: &Path, suffix: &str) -> PathBuf {
-    let mut name = database.as_os_str().to_owned();
-    name.push(suffix);
-    PathBuf::from(name)
-}
 
 /// Opens the database at `path`, or makes it, and looks at all of it if that takes no long time. A
 /// file that is no database is damage only if there was a database before; otherwise `not_ours` says

@@ -5,8 +5,7 @@
 //! locks on two files of one name. It says in its first line which process has the lock, and in a
 //! second one that there is a database, from the moment on that there is.
 
-use super::DatabaseError;
-use super::aside::beside;
+use super::{DatabaseError, beside};
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 use std::fs::File;

@@ -8,7 +8,8 @@
 //! like a first run, which would leave out what `scan.upload_existing: false` leaves out.
 
 use super::{schema, state};
-use crate::sqlite::aside::{beside, open_sound, set_aside, sync_folder};
+use crate::sqlite::aside::{open_sound, set_aside, sync_folder};
+use crate::sqlite::beside;
 use crate::sqlite::lock::Lock;
 use crate::sqlite::{self, DatabaseError};
 use rusqlite::Connection;

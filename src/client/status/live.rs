@@ -3,14 +3,9 @@
 //! The daemon makes a [`Live`] when it is asked; the `status` command reads it, perhaps that of an
 //! older or newer version: what it does not know it leaves out, what is missing is empty.
 
-use crate::client::daily::reporter::Errand;
 use crate::client::progress::{Progress, Snapshot};
 use crate::client::queue::{Counts, SharedQueue};
-use crate::client::scanner::ScanRequest;
-use crate::client::status::socket::Peer;
-use crate::client::status::{REPORT, SCAN, SCAN_ACCEPTED, STATUS};
 use crate::clock;
-use crossbeam_channel::Sender;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -56,38 +51,6 @@ pub struct Inside {
     pub queue: Arc<SharedQueue>,
     /// When it was started, in seconds since 1970.
     pub started: i64,
-}
-
-/// Answers what a running client is asked; runs on the `status` thread.
-pub struct Desk {
-    /// What there is to tell.
-    pub inside: Inside,
-    /// Where scans are asked for.
-    pub scans: Sender<ScanRequest>,
-    /// Where reports are asked for.
-    pub errands: Sender<Errand>,
-}
-
-impl Desk {
-    /// Answers a question with JSON, or hands it on to whoever will.
-    pub fn answer(&self, question: &str, peer: Peer) {
-        match question {
-            STATUS => peer.answer(&serde_json::to_vec(&self.inside.live()).unwrap_or_default()),
-            SCAN => match self.scans.try_send(ScanRequest::Everything { cause: "asked for" }) {
-                Ok(()) => peer.answer(SCAN_ACCEPTED),
-                Err(_) => peer.answer(br#"{"error":"too many scans wait already"}"#),
-            },
-            REPORT => {
-                if let Err(error) = self.errands.try_send(Errand::Now(peer))
-                    && let Errand::Now(peer) = error.into_inner()
-                {
-                    peer.answer(br#"{"error":"too many reports are asked for already"}"#);
-                }
-            }
-            _ => peer
-                .answer(br#"{"error":"unknown question; is the client older than this command?"}"#),
-        }
-    }
 }
 
 impl Inside {

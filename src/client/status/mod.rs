@@ -3,6 +3,7 @@
 //! Runs on the command's main thread. A running client is asked by the socket beside its database;
 //! what outlives it is read from the database. It changes nothing, and asks no server.
 
+pub mod desk;
 pub mod live;
 pub mod report;
 pub mod socket;

@@ -31,7 +31,7 @@ pub use reading::Reading;
 
 use crate::limits::activity::{ORDER_WAIT, ORDERS_WAITING_MAX, UPLOADS_WAITING_MAX};
 use crate::server::key::ClientName;
-use crate::server::metrics::Counts;
+use crate::server::metrics::counts::Counts;
 use crate::server::metrics::figures::LedgerFigures;
 use crate::sqlite::DatabaseError;
 use crate::threads::{Stop, Supervisor};

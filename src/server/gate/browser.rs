@@ -6,16 +6,14 @@
 
 use super::access_log::Line;
 use super::body::{Body, BodyError};
-use super::connection::Connection;
+use super::connection::{Asked, Connection};
 use super::exchange::Next;
-use super::head::Head;
 use super::response;
 use super::stream::send;
 use super::throttle::Verdict;
 use crate::clock;
 use crate::digest::Digest;
 use crate::secret::Secret;
-use crate::server::admitted::{Admitted, Caller};
 use crate::server::page::Page;
 use crate::server::page::session::{Token, no_cookie};
 use crate::server::reply::{ApiError, Reply};
@@ -25,25 +23,6 @@ use crate::wire::route::PAGE;
 use ipnet::IpNet;
 use std::net::IpAddr;
 use url::form_urlencoded;
-
-/// What a browser asks without having shown a key.
-pub(super) struct Asked<'a> {
-    pub(super) head: &'a Head,
-    pub(super) route: &'a Route,
-    /// Length of the body, if it has one.
-    pub(super) length: u64,
-    /// Whether another request may follow.
-    pub(super) keep_alive: bool,
-}
-
-/// Whether no worker is asked for this: a login or a logout, or the page without a key.
-pub(super) fn is_answered_here(request: &Admitted) -> bool {
-    match request.route {
-        Route::Login | Route::Logout => true,
-        Route::Page => request.caller == Caller::Nobody,
-        _ => false,
-    }
-}
 
 impl Connection<'_> {
     /// Answers a browser that has shown no key.

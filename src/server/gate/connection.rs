@@ -5,7 +5,6 @@
 
 use super::access_log::Line;
 use super::admission::{Refused, admit};
-use super::browser::{Asked, is_answered_here};
 use super::census::ConnectionId;
 use super::exchange::{Ending, Exchange, Next};
 use super::head::{Arrival, Head, Parsed};
@@ -89,6 +88,16 @@ fn speak_plainly(gate: &Gate, mut stream: Stream, address: IpAddr) {
     let line = Line { counts, peer: address, client: None, request: None, started };
     line.write(Some(error.code.status()), &error.note());
     stream.linger(clock::monotonic() + LINGER);
+}
+
+/// What a browser asks without having shown a key.
+pub(super) struct Asked<'a> {
+    pub(super) head: &'a Head,
+    pub(super) route: &'a Route,
+    /// Length of the body, if it has one.
+    pub(super) length: u64,
+    /// Whether another request may follow.
+    pub(super) keep_alive: bool,
 }
 
 impl Connection<'_> {
@@ -218,7 +227,7 @@ impl Connection<'_> {
                 return self.refuse(line, &error, keep_alive && sound);
             }
         };
-        if is_answered_here(&admitted) {
+        if admitted.is_a_browsers_without_a_key() {
             let length = admitted.length.unwrap_or(0);
             return self
                 .answer_browser(line, &Asked { head, route: &admitted.route, length, keep_alive });
