@@ -4,6 +4,24 @@
 //! Pure. Both sides use these types and nothing else, so that neither can drift. The client acts on
 //! [`ErrorCode::fault`], never on a message's text.
 
+/// In JSON a text: the one that `Display` writes and `FromStr` reads.
+macro_rules! as_text {
+    ($type:ident) => {
+        impl serde::Serialize for $type {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(self)
+            }
+        }
+
+        impl<'de> serde::Deserialize<'de> for $type {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let text = <String as serde::Deserialize>::deserialize(deserializer)?;
+                text.parse().map_err(serde::de::Error::custom)
+            }
+        }
+    };
+}
+
 mod day;
 mod error_code;
 mod mtime;
@@ -66,18 +84,7 @@ pub const SHA256_HEADER: &str = "X-S3up-Sha256";
 /// Header that carries the stored modification time with a download.
 pub const MTIME_HEADER: &str = "X-S3up-Mtime";
 
-impl Serialize for Digest {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for Digest {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        text.parse().map_err(serde::de::Error::custom)
-    }
-}
+as_text!(Digest);
 
 /// Answer to a stored upload.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
