@@ -79,6 +79,32 @@ pub fn visible(text: &str) -> String {
     shown
 }
 
+/// Width of the first column of [`Lines`]: the longest name and two blanks.
+const NAME_WIDTH: usize = 10;
+
+/// A report for people: a line for each subject, its name in the first column.
+#[derive(Debug, Default)]
+pub struct Lines {
+    text: String,
+}
+
+impl Lines {
+    /// A line on a subject.
+    pub fn line(&mut self, name: &str, text: &str) {
+        self.text += &format!("{name:NAME_WIDTH$}{text}\n");
+    }
+
+    /// A line that belongs to the one before it.
+    pub fn more(&mut self, text: &str) {
+        self.line("", text);
+    }
+
+    /// All of them.
+    pub fn into_text(self) -> String {
+        self.text
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -3,27 +3,24 @@
 //! Pure. Names and reasons are of types that show as text and as nothing else.
 
 use super::Sent;
-use crate::shown::{bytes, count, counted, span};
+use crate::shown::{Lines, bytes, count, counted, span};
 use crate::wire::report::{CrossCheck, Queue, Report, Scan, Verdict, Watches};
-
-/// Width of the first column: the longest name and two blanks.
-const NAME_WIDTH: usize = 10;
 
 /// What would be sent.
 pub fn unsent(report: &Report) -> String {
     let mut lines = Lines::default();
     lines.line("report", &format!("{}, as of now; s3up report --now sends it", report.date));
-    lines.report(report);
-    lines.text
+    facts(report, &mut lines);
+    lines.into_text()
 }
 
 /// What was sent, and what the server said to it.
 pub fn sent(sent: &Sent) -> String {
     let mut lines = Lines::default();
     lines.line("report", &format!("{}, as of now; sent", sent.report.date));
-    lines.report(&sent.report);
+    facts(&sent.report, &mut lines);
     lines.line("server", &format!("its own count {}", own_count(&sent.answer.check)));
-    lines.text
+    lines.into_text()
 }
 
 /// What the server says of its own count, as words behind that name.
@@ -41,38 +38,23 @@ pub fn own_count(check: &CrossCheck) -> String {
     text
 }
 
-#[derive(Default)]
-struct Lines {
-    text: String,
-}
-
-impl Lines {
-    fn line(&mut self, name: &str, text: &str) {
-        self.text += &format!("{name:NAME_WIDTH$}{text}\n");
+/// What the report says, behind the line that says which it is.
+fn facts(report: &Report, lines: &mut Lines) {
+    let (files, size) = (counted(report.files, "file"), bytes(report.bytes));
+    let failures = counted(report.failures, "failure");
+    lines.line("uploaded", &format!("{files}, {size}; {failures}"));
+    lines.line("parked", &counted(report.parked.count, "file"));
+    for parked in &*report.parked.reasons {
+        lines.more(&format!("{}: {}", count(parked.count), parked.reason));
     }
-
-    /// A line that belongs to the one before it.
-    fn more(&mut self, text: &str) {
-        self.line("", text);
+    lines.line("queue", &queue(&report.queue));
+    lines.line("watches", &watches(&report.watches));
+    for failure in &*report.watch_failures {
+        lines.more(&format!("NOT heard: {}: {}", failure.path, failure.reason));
     }
-
-    fn report(&mut self, report: &Report) {
-        let (files, size) = (counted(report.files, "file"), bytes(report.bytes));
-        let failures = counted(report.failures, "failure");
-        self.line("uploaded", &format!("{files}, {size}; {failures}"));
-        self.line("parked", &counted(report.parked.count, "file"));
-        for parked in &*report.parked.reasons {
-            self.more(&format!("{}: {}", count(parked.count), parked.reason));
-        }
-        self.line("queue", &queue(&report.queue));
-        self.line("watches", &watches(&report.watches));
-        for failure in &*report.watch_failures {
-            self.more(&format!("NOT heard: {}: {}", failure.path, failure.reason));
-        }
-        self.line("scan", &scan(report.last_scan.as_ref(), report.sent_at));
-        if let Some(free) = report.free_disk_bytes {
-            self.line("disk", &format!("{} free beside the database", bytes(free)));
-        }
+    lines.line("scan", &scan(report.last_scan.as_ref(), report.sent_at));
+    if let Some(free) = report.free_disk_bytes {
+        lines.line("disk", &format!("{} free beside the database", bytes(free)));
     }
 }
 

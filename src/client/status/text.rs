@@ -6,10 +6,7 @@ use crate::client::database::facts::Parked;
 use crate::client::progress::{ScanDone, ServerState, Snapshot};
 use crate::client::status::live::{Live, Waiting};
 use crate::client::status::report::{Report, WatchReport, files_and_folders, span_between};
-use crate::shown::{bytes, count, counted, span, utc, visible};
-
-/// Width of the first column: the longest name and two blanks.
-const NAME_WIDTH: usize = 10;
+use crate::shown::{Lines, bytes, count, counted, span, utc, visible};
 
 /// Writes the report.
 pub fn text(report: &Report) -> String {
@@ -39,23 +36,7 @@ pub fn text(report: &Report) -> String {
             rest.iter().for_each(|problem| lines.more(&format!("          {problem}")));
         }
     }
-    lines.text
-}
-
-#[derive(Default)]
-struct Lines {
-    text: String,
-}
-
-impl Lines {
-    fn line(&mut self, name: &str, text: &str) {
-        self.text += &format!("{name:NAME_WIDTH$}{text}\n");
-    }
-
-    /// A line that belongs to the one before it.
-    fn more(&mut self, text: &str) {
-        self.line("", text);
-    }
+    lines.into_text()
 }
 
 fn running(report: &Report, live: &Live, lines: &mut Lines) {
