@@ -19,6 +19,7 @@ pub mod lanes;
 pub mod listen;
 pub mod metrics;
 pub mod multipart;
+pub mod outgoing;
 pub mod page;
 pub mod part_buffer;
 pub mod poll;

@@ -8,18 +8,15 @@
 use super::message::Message;
 use crate::ca_file;
 use crate::limits::alerts::WEBHOOK_MAX;
-use crate::names::{self, Names};
+use crate::names;
 use crate::server::config::AlertWebhook;
+use crate::server::outgoing;
 use crate::server::store::s3::Environment;
 use crate::server::store::s3::proxy;
-use crate::tcp::TcpConnector;
-use rustls::crypto::ring;
 use std::path::Path;
-use std::sync::Arc;
 use ureq::Agent;
 use ureq::http::header;
-use ureq::tls::{Certificate, RootCerts, TlsConfig};
-use ureq::unversioned::transport::{ConnectProxyConnector, Connector as _, RustlsConnector};
+use ureq::tls::RootCerts;
 use url::Url;
 
 /// Why a webhook cannot be used, or did not take a message.
@@ -63,25 +60,11 @@ pub fn post(
 }
 
 fn agent(roots: RootCerts, proxy: Option<ureq::Proxy>) -> Agent {
-    let tls = TlsConfig::builder()
-        .root_certs(roots)
-        .unversioned_rustls_crypto_provider(Arc::new(ring::default_provider()));
-    let config = Agent::config_builder()
-        .http_status_as_error(false)
-        // A token in the address is for one host.
-        .max_redirects(0)
-        .max_redirects_will_error(false)
-        .proxy(proxy)
-        .tls_config(tls.build())
-        .user_agent(concat!("s3up-server/", env!("CARGO_PKG_VERSION")))
+    let config = outgoing::config(roots, proxy)
         .max_idle_connections(0)
         .timeout_global(Some(WEBHOOK_MAX))
         .build();
-    let connector =
-        ().chain(ConnectProxyConnector::default())
-            .chain(TcpConnector)
-            .chain(RustlsConnector::default());
-    Agent::with_parts(config, connector, Names::default())
+    outgoing::agent(config)
 }
 
 /// The certificates of the file, and no others; without one those of the system, and Mozilla's if it has none.
@@ -95,10 +78,7 @@ fn roots(file: Option<&Path>) -> Result<RootCerts, WebhookError> {
     if certificates.is_empty() {
         return Ok(RootCerts::WebPki);
     }
-    let owned = |der: &[u8]| Certificate::from_der(der).to_owned();
-    Ok(RootCerts::new_with_certs(
-        &certificates.iter().map(|certificate| owned(certificate)).collect::<Vec<_>>(),
-    ))
+    Ok(outgoing::only(&certificates))
 }
 
 /// What went wrong, in words that never hold the address.

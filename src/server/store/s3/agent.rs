@@ -10,17 +10,14 @@ use crate::ca_file;
 use crate::limits::S3_IDLE_CONNECTIONS_MAX;
 use crate::limits::http::{CONTINUE, IDLE};
 use crate::limits::s3::SEND;
-use crate::names::{self, Names};
+use crate::names;
+use crate::server::outgoing;
 use crate::server::store::{StoreError, StoreErrorKind};
-use crate::tcp::TcpConnector;
 use rustls::CertificateError;
-use rustls::crypto::ring;
 use std::io;
 use std::path::Path;
-use std::sync::Arc;
 use ureq::Agent;
-use ureq::tls::{Certificate, RootCerts, TlsConfig};
-use ureq::unversioned::transport::{ConnectProxyConnector, Connector as _, RustlsConnector};
+use ureq::tls::RootCerts;
 use url::Url;
 
 const HINT_AUTHORITY: &str = "no CA that is trusted here has issued the store's certificate: name a \
@@ -77,17 +74,8 @@ pub(super) fn prepare(settings: &S3Settings, url: &str) -> Result<Way, StoreErro
 }
 
 fn build(deadlines: &Deadlines, roots: RootCerts, proxy: Option<ureq::Proxy>) -> Agent {
-    let tls = TlsConfig::builder()
-        .root_certs(roots)
-        .unversioned_rustls_crypto_provider(Arc::new(ring::default_provider()));
-    let config = Agent::config_builder()
-        .http_status_as_error(false)
-        // A redirect means that region or endpoint is wrong, and a signature is for one host.
-        .max_redirects(0)
-        .max_redirects_will_error(false)
-        .proxy(proxy)
-        .tls_config(tls.build())
-        .user_agent(concat!("s3up-server/", env!("CARGO_PKG_VERSION")))
+    // A redirect means that region or endpoint is wrong.
+    let config = outgoing::config(roots, proxy)
         .max_idle_connections(S3_IDLE_CONNECTIONS_MAX)
         .max_idle_connections_per_host(S3_IDLE_CONNECTIONS_MAX)
         .max_idle_age(IDLE)
@@ -97,11 +85,7 @@ fn build(deadlines: &Deadlines, roots: RootCerts, proxy: Option<ureq::Proxy>) ->
         .timeout_per_write(Some(deadlines.stall))
         .timeout_send_body(Some(SEND))
         .build();
-    let connector =
-        ().chain(ConnectProxyConnector::default())
-            .chain(TcpConnector)
-            .chain(RustlsConnector::default());
-    Agent::with_parts(config, connector, Names::default())
+    outgoing::agent(config)
 }
 
 /// The certificates of the file that `s3.ca_file` names, and no others.
@@ -114,10 +98,7 @@ fn roots(path: &Path) -> Result<RootCerts, StoreError> {
         cause: problem.to_string(),
         hint: None,
     })?;
-    let owned = |der: &[u8]| Certificate::from_der(der).to_owned();
-    let certificates: Vec<Certificate<'static>> =
-        certificates.iter().map(|certificate| owned(certificate)).collect();
-    Ok(RootCerts::Specific(Arc::new(certificates)))
+    Ok(outgoing::only(&certificates))
 }
 
 /// What the operator can do about a request that got no answer.

@@ -12,19 +12,18 @@ use crate::limits::credentials::{
     ANSWER_BYTES_MAX, CONNECT, FILE_BYTES_MAX, INSTANCE_TOKEN_SECONDS, REQUEST,
 };
 use crate::secret::Secret;
+use crate::server::outgoing;
 use http::header::AUTHORIZATION;
 use http::{HeaderName, HeaderValue, Method, Request};
-use rustls::crypto::ring;
 use serde::Deserialize;
 use std::fs::File;
 use std::io::Read as _;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::sync::Arc;
 use std::time::SystemTime;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use ureq::Agent;
-use ureq::tls::TlsConfig;
+use ureq::tls::RootCerts;
 use url::{Host, Url};
 
 /// Where Amazon ECS answers.
@@ -207,20 +206,11 @@ fn origin(url: &Url) -> String {
 }
 
 fn agent() -> Agent {
-    let tls = TlsConfig::builder()
-        .unversioned_rustls_crypto_provider(Arc::new(ring::default_provider()))
-        .build();
-    let config = Agent::config_builder()
-        .http_status_as_error(false)
-        .max_redirects(0)
-        .max_redirects_will_error(false)
-        .proxy(None)
-        .tls_config(tls)
-        .user_agent(concat!("s3up-server/", env!("CARGO_PKG_VERSION")))
+    outgoing::config(RootCerts::WebPki, None)
         .timeout_connect(Some(CONNECT))
         .timeout_global(Some(REQUEST))
-        .build();
-    config.new_agent()
+        .build()
+        .new_agent()
 }
 
 /// Asks, and returns status and text; the error is the cause alone.
