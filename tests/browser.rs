@@ -84,6 +84,17 @@ fn assert_undisturbed(browser: &Browser, address: &str) {
     }
 }
 
+/// A browser that has logged in to such a server, and the page's address.
+fn logged_in() -> (Server, Browser, String) {
+    let server = server();
+    let browser = Browser::start();
+    let address = format!("https://127.0.0.1:{}/", server.listening_port());
+    browser.open(&address);
+    browser.type_into("#key", ADMIN_KEY);
+    browser.wait_for("article");
+    (server, browser, address)
+}
+
 #[test]
 fn an_administrator_logs_in_sees_how_the_clients_are_and_logs_out() {
     let server = server();
@@ -126,12 +137,7 @@ fn an_administrator_logs_in_sees_how_the_clients_are_and_logs_out() {
 
 #[test]
 fn what_a_client_says_stays_text_and_the_page_fits_a_phone_in_light_and_in_dark() {
-    let server = server();
-    let browser = Browser::start();
-    let address = format!("https://127.0.0.1:{}/", server.listening_port());
-    browser.open(&address);
-    browser.type_into("#key", ADMIN_KEY);
-    browser.wait_for("article");
+    let (_server, browser, address) = logged_in();
     let said = texts(&browser, ".note .text");
     for text in [
         SCRIPT,
@@ -159,12 +165,7 @@ fn what_a_client_says_stays_text_and_the_page_fits_a_phone_in_light_and_in_dark(
 
 #[test]
 fn another_site_cannot_have_a_browser_log_in_or_out() {
-    let server = server();
-    let browser = Browser::start();
-    let address = format!("https://127.0.0.1:{}/", server.listening_port());
-    browser.open(&address);
-    browser.type_into("#key", ADMIN_KEY);
-    browser.wait_for("article");
+    let (_server, browser, address) = logged_in();
     for form in ["logout", "login"] {
         let foreign =
             format!("data:text/html,<form method=post action={address}{form}><button id=go>");

@@ -46,13 +46,14 @@ fn a_server_that_may_have_few_descriptors_says_what_it_can_do_with_them_and_does
         // to come again, and does, is served.
         let file = content(7, 9 * 1024 * 1024);
         let exists = Request::new("GET", "/exists?path=a").key(WEB_KEY);
-        for request in [exists, health(), upload("large", &file)] {
+        for request in [exists, health(), upload("small", b"content"), upload("large", &file)] {
             eventually(DEADLINE, "there is room again", || {
                 let status = request.send(siege.port()).status;
                 assert!(status == 200 || status == 503, "{status}");
                 (status == 200).then_some(())
             });
         }
+        assert_eq!(siege.bucket.get("backups/web/small").as_deref(), Some(&b"content"[..]));
         assert!(siege.bucket.get("backups/web/large") == Some(file));
     }
     assert_eq!(siege.daemon().count(CANNOT_ACCEPT), 0, "more was let in than there is room for");

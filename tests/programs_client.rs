@@ -38,6 +38,16 @@ pub(crate) fn json(client: &Client, words: &[&str]) -> (Option<i32>, Value) {
     (code, serde_json::from_str(&stdout).unwrap())
 }
 
+/// Waits until a running client has nothing in its queue, and returns what `status` says then.
+#[track_caller]
+pub(crate) fn wait_until_idle(client: &Client) -> (Option<i32>, Value) {
+    eventually(DEADLINE, "the queue is empty", || {
+        let (code, report) = json(client, &["status", "--json"]);
+        let queue = &report["live"]["queue"];
+        (queue["in_hand"] == 0 && queue["resting"] == 0).then_some((code, report))
+    })
+}
+
 /// The line of a step or subject, without its name.
 #[track_caller]
 fn line<'t>(text: &'t str, name: &str) -> &'t str {
@@ -87,12 +97,7 @@ fn a_running_client_tells_what_it_did_and_is_well() {
     let pair = Pair::started(Kind::Directory);
     let path = pair.write("deep/ä b", b"12345");
     pair.client.wait_until_recorded(&path);
-    let settled = || {
-        let (code, report) = json(&pair.client, &["status", "--json"]);
-        let queue = &report["live"]["queue"];
-        (queue["in_hand"] == 0 && queue["resting"] == 0).then_some((code, report))
-    };
-    let (code, report) = eventually(DEADLINE, "the queue is empty", settled);
+    let (code, report) = wait_until_idle(&pair.client);
     assert_eq!(code, Some(0), "{report:#}");
     assert_eq!((&report["healthy"], &report["problems"]), (&true.into(), &Value::Array(vec![])));
     let live = &report["live"];

@@ -2,9 +2,9 @@
 //! the command `report`.
 
 use crate::programs::Outcome;
+use crate::programs_client;
 use crate::support::bucket::Kind;
 use crate::support::client::Client;
-use crate::support::daemon::{CLIENT, Daemon};
 use crate::support::pair::Pair;
 use crate::support::scripted_server::{Asked, ScriptedServer, Step, answer};
 use crate::support::server::{WEB_KEY, free_port};
@@ -16,7 +16,6 @@ use s3up::digest::Digest;
 use s3up::wire::Day;
 use s3up::wire::report::{Report, Scan};
 use serde_json::{Value, json};
-use std::ffi::OsStr;
 use std::path::Path;
 
 fn today() -> Day {
@@ -64,14 +63,7 @@ fn report_in(asked: &Asked) -> Report {
 /// Runs `report` with these words to its end.
 #[track_caller]
 fn run(client: &Client, words: &[&str]) -> Outcome {
-    let file = client.configure();
-    let words = ["report"].iter().chain(words).map(OsStr::new);
-    let arguments: Vec<&OsStr> = words.chain([OsStr::new("-c"), file.as_os_str()]).collect();
-    let mut daemon = Daemon::start(CLIENT, &arguments, &[]);
-    let code = daemon.ended().code();
-    let outcome = Outcome { code, stdout: daemon.stdout(), stderr: daemon.log() };
-    assert!(!format!("{}{}", outcome.stdout, outcome.stderr).contains(WEB_KEY));
-    outcome
+    programs_client::run(client, &[&["report"], words].concat())
 }
 
 #[test]
