@@ -266,14 +266,7 @@ impl Handlers {
         if answers.contains(&code) {
             return;
         }
-        let activity = &self.reporting.activity;
-        match request.client() {
-            Some(client) => {
-                let (asked, now) = (request.route.word(), clock::unix_seconds());
-                activity.refused(Some(&client.name), asked, code, now);
-            }
-            None => activity.counts().refused(None, code),
-        }
+        self.reporting.activity.refused_to(&request.caller, request.route.word(), code);
     }
 
     fn key(&self, client: &Identity, path: &RemotePath) -> Result<ObjectKey, Refusal> {

@@ -29,7 +29,9 @@ pub use event::{Outcome, Upload};
 pub use ledger::{Kept, Told};
 pub use reading::Reading;
 
+use crate::clock;
 use crate::limits::activity::{ORDER_WAIT, ORDERS_WAITING_MAX, UPLOADS_WAITING_MAX};
+use crate::server::admitted::Caller;
 use crate::server::key::ClientName;
 use crate::server::metrics::counts::Counts;
 use crate::server::metrics::figures::LedgerFigures;
@@ -210,6 +212,17 @@ impl Activity {
         if let Some(shared) = &self.shared {
             let refusal = Refusal { day: Day::of(at), client: client.cloned(), asked, code };
             shared.note(|pending| pending.refuse(refusal, Times { count: 1, last_at: at }));
+        }
+    }
+
+    /// A request of somebody whose key is known was refused, or of somebody who needs none. Of a client it
+    /// is remembered; of others it is only counted, since anybody can ask for anything.
+    pub fn refused_to(&self, caller: &Caller, asked: &'static str, code: ErrorCode) {
+        match caller {
+            Caller::Client(client) => {
+                self.refused(Some(&client.name), asked, code, clock::unix_seconds());
+            }
+            Caller::Nobody | Caller::Administrator => self.counts.refused(None, code),
         }
     }
 

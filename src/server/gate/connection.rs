@@ -214,14 +214,7 @@ impl Connection<'_> {
                 if error.code == ErrorCode::Unauthorized {
                     return self.refuse_stranger(line, error, keep_alive && bodiless);
                 }
-                match &caller {
-                    Caller::Client(client) => {
-                        let now = clock::unix_seconds();
-                        gate.activity.refused(Some(&client.name), line.word(), error.code, now);
-                    }
-                    // Not remembered: anybody can ask for anything.
-                    Caller::Nobody | Caller::Administrator => counts.refused(None, error.code),
-                }
+                gate.activity.refused_to(&caller, line.word(), error.code);
                 // Without the length that is missing, a body may follow none the less.
                 let sound = bodiless && error.code != ErrorCode::LengthRequired;
                 return self.refuse(line, &error, keep_alive && sound);

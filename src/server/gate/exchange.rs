@@ -320,14 +320,7 @@ impl<'e> Exchange<'e> {
 impl Exchange<'_> {
     /// Remembers what the gate refused. What a worker refuses, the worker remembers.
     fn note(&self, code: ErrorCode) {
-        let activity = &self.gate.activity;
-        match self.request.client() {
-            Some(client) => {
-                let (asked, now) = (self.request.route.word(), clock::unix_seconds());
-                activity.refused(Some(&client.name), asked, code, now);
-            }
-            None => activity.counts().refused(None, code),
-        }
+        self.gate.activity.refused_to(&self.request.caller, self.request.route.word(), code);
     }
 }
 
