@@ -24,11 +24,23 @@ pub struct Folder {
 }
 
 impl Folder {
-    /// Makes a folder below the system's one for temporary files, and listens in it.
+    /// Makes a folder below the system's one for temporary files, and listens in it. Where there is none,
+    /// as in a root that holds the program alone, it is made in the working directory. An error is about
+    /// the folder for temporary files.
     pub fn create() -> io::Result<(Self, UnixListener)> {
-        let parent = std::env::temp_dir();
-        remove_abandoned(&parent, clock::utc());
-        Self::create_in(&parent)
+        Self::create_in_first(&[std::env::temp_dir(), std::env::current_dir()?], clock::utc())
+    }
+
+    fn create_in_first(parents: &[PathBuf], now: SystemTime) -> io::Result<(Self, UnixListener)> {
+        let mut failed = None;
+        for parent in parents {
+            remove_abandoned(parent, now);
+            match Self::create_in(parent) {
+                Ok(made) => return Ok(made),
+                Err(error) => failed.get_or_insert(error),
+            };
+        }
+        Err(failed.unwrap_or_else(|| io::ErrorKind::NotFound.into()))
     }
 
     fn create_in(parent: &Path) -> io::Result<(Self, UnixListener)> {
@@ -88,6 +100,18 @@ mod tests {
         UnixStream::connect(folder.socket()).unwrap();
         drop((folder, listener));
         assert_eq!(names(parent.path()).len(), 0);
+    }
+
+    #[test]
+    fn without_a_folder_for_temporary_files_it_is_made_in_the_next_place_and_an_error_names_the_first()
+     {
+        let there = TempDir::new().unwrap();
+        let (missing, gone) = (there.path().join("tmp"), there.path().join("gone"));
+        let parents = [missing.clone(), there.path().to_owned()];
+        let (folder, _listener) = Folder::create_in_first(&parents, clock::utc()).unwrap();
+        assert_eq!(folder.folder.path().parent(), Some(there.path()));
+        let error = Folder::create_in_first(&[missing.clone(), gone], clock::utc()).unwrap_err();
+        assert!(error.to_string().contains(missing.to_str().unwrap()), "{error}");
     }
 
     #[test]
