@@ -72,6 +72,8 @@ mod server_metrics;
 mod server_page;
 mod server_reload;
 mod simulation;
+#[cfg(feature = "static")]
+mod static_programs;
 mod store_contract;
 mod store_directory;
 mod store_s3;

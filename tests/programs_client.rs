@@ -4,7 +4,7 @@
 use crate::programs::Outcome;
 use crate::support::bucket::Kind;
 use crate::support::client::Client;
-use crate::support::daemon::{CLIENT, Daemon};
+use crate::support::daemon::{CLIENT, Daemon, file_of};
 use crate::support::pair::Pair;
 use crate::support::scripted_server::{Asked, ScriptedServer, Step, answer};
 use crate::support::server::{EU_KEY, WEB_KEY, free_port};
@@ -310,7 +310,7 @@ fn the_configuration_may_stand_before_a_command_and_is_needed() {
 
 /// What a command says and ends with whose standard output leads to `out`.
 fn said_over(out: std::fs::File, client: &Client, words: &[&str]) -> (Option<i32>, String) {
-    let mut command = std::process::Command::new(CLIENT);
+    let mut command = std::process::Command::new(file_of(CLIENT));
     command.args(words).arg("-c").arg(client.configure()).stdout(out);
     let output = command.output().unwrap();
     (output.status.code(), String::from_utf8(output.stderr).unwrap())

@@ -140,4 +140,5 @@ def main():
         compare(load, concurrencies, arguments.rounds, random.Random(11))
 
 
-main()
+if __name__ == "__main__":
+    main()

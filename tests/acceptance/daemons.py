@@ -28,11 +28,10 @@ clients: [{{name: host, api_key: %s, max_file_size_mb: 10240}}]
 """ % KEY
 
 
-def start(home, program, name):
+def start(home, program, name, programs=ROOT / "target/release"):
     """Starts a release binary with NAME.yaml of this folder; its log goes to NAME.log."""
     log = home / f"{name}.log"
-    return log, subprocess.Popen([ROOT / "target/release" / program, "-c", home / f"{name}.yaml"],
-                                 stderr=open(log, "w"))
+    return log, subprocess.Popen([Path(programs, program), "-c", home / f"{name}.yaml"], stderr=open(log, "w"))
 
 
 def make_certificate(home):

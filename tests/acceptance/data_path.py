@@ -127,9 +127,9 @@ def make_files(home, arguments, chance):
     return small, large, digest.hexdigest()
 
 
-def serve(home, name, configuration):
+def serve(home, name, configuration, **which):
     (home / f"{name}.yaml").write_text(configuration)
-    log, server = start(home, "s3up-server", name)
+    log, server = start(home, "s3up-server", name, **which)
     return server, int(line_with(log, server, r"listening on \S+:(\d+)")[1])
 
 

@@ -5,12 +5,29 @@ use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, pr
 use s3up::clock;
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread;
 
 pub(crate) const CLIENT: &str = env!("CARGO_BIN_EXE_s3up");
 pub(crate) const SERVER: &str = env!("CARGO_BIN_EXE_s3up-server");
+
+/// The folder whose programs are tested in place of cargo's, if there is one: another build of the same.
+pub(crate) fn other_build() -> Option<PathBuf> {
+    std::env::var_os("S3UP_TEST_PROGRAMS").map(PathBuf::from)
+}
+
+/// The file to run for `program`: itself, unless another build is tested.
+pub(crate) fn file_of(program: &str) -> PathBuf {
+    let path = Path::new(program);
+    match other_build() {
+        Some(folder) if [CLIENT, SERVER].contains(&program) => {
+            folder.join(path.file_name().unwrap())
+        }
+        _ => path.to_owned(),
+    }
+}
 
 /// A running program. Dropping it kills it.
 pub(crate) struct Daemon {
@@ -52,10 +69,10 @@ impl Daemon {
         environment: &[(&str, &str)],
     ) -> Self {
         let command = match wrapper {
-            [] => Command::new(program),
+            [] => Command::new(file_of(program)),
             [first, others @ ..] => {
                 let mut command = Command::new(first);
-                command.args(others).arg(program);
+                command.args(others).arg(file_of(program));
                 command
             }
         };
@@ -79,7 +96,7 @@ impl Daemon {
             .unwrap();
         let stdout = Stream::listen_to(child.stdout.take().unwrap());
         let log = Stream::listen_to(child.stderr.take().unwrap());
-        let name = if program == SERVER { "server" } else { "client" };
+        let name = if program.ends_with("-server") { "server" } else { "client" };
         Self { name, child, stdout, log }
     }
 

@@ -53,6 +53,14 @@ pub(crate) fn with_inotify_watches(most: usize) -> Vec<String> {
     shell(&["unshare", "--user", "--map-root-user"], limit, &most.to_string())
 }
 
+/// Starts what follows with `folder` as its root, of which all other files are out of reach.
+pub(crate) fn with_root(folder: &Path) -> Vec<String> {
+    let folder = folder.to_str().unwrap();
+    ["unshare", "--user", "--map-root-user", "--root", folder, "--wd", "/"]
+        .map(str::to_owned)
+        .to_vec()
+}
+
 /// Starts what follows as somebody whom permissions stop, even if we are root.
 pub(crate) fn without_privileges() -> Vec<String> {
     if !rustix::process::geteuid().is_root() {
