@@ -20,6 +20,7 @@ pub mod program;
 pub mod remote_path;
 pub mod secret;
 pub mod server;
+pub mod service;
 pub mod shown;
 pub mod sqlite;
 pub mod table;

@@ -206,6 +206,10 @@ pub const KEY_PAUSE_MAX: Duration = Duration::from_secs(5 * 60);
 /// The systemd units allow more.
 pub const SHUTDOWN_MAX: Duration = Duration::from_secs(15);
 
+/// Shortest time between two signs of life for the service manager, should it want them more often: each
+/// wakes the program.
+pub const WATCHDOG_BEAT_LEAST: Duration = Duration::from_millis(10);
+
 /// How long an upload in hand may still run after the first signal; then it is abandoned, and
 /// found again by the next start's scan.
 pub const UPLOAD_GRACE: Duration = Duration::from_secs(5);

@@ -9,10 +9,13 @@
 //!    by then is left to the end of the process, which nothing stored depends on.
 //! 4. A second signal ends the process at once, with status 130.
 //!
-//! SIGHUP ends a program as it does by default, unless it asks for [`hangups`].
+//! SIGHUP ends a program as it does by default, unless it asks for [`hangups`]. A program that begins
+//! anew in the same process keeps its supervisor: signals are taken over once, and one that comes
+//! meanwhile is not lost.
 
 use crate::clock;
-use crossbeam_channel::{Receiver, Sender, bounded, select, unbounded};
+use crate::service::Watchdog;
+use crossbeam_channel::{Receiver, RecvError, Sender, bounded, never, select, unbounded};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use std::io::{self, Read};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -126,6 +129,15 @@ pub enum Ended {
     },
 }
 
+/// Why [`Supervisor::wait_or_hangup`] returned.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Woken {
+    /// The program is to end, or has to.
+    Ended(Ended),
+    /// SIGHUP.
+    Hangup,
+}
+
 /// A thread ended unasked; the program cannot go on without it.
 #[derive(Debug, thiserror::Error)]
 #[error("the {name} thread ended: {cause}")]
@@ -159,14 +171,15 @@ pub struct Supervisor {
     signals: Receiver<i32>,
     exits: Receiver<Exit>,
     report: Sender<Exit>,
-    running: usize,
+    /// The names of those that have not ended.
+    running: Vec<String>,
 }
 
 impl Supervisor {
     /// Takes over SIGTERM and SIGINT. Call it before the first thread begins.
     pub fn new() -> io::Result<Self> {
         let (report, exits) = unbounded();
-        Ok(Self { signals: watch_signals()?, exits, report, running: 0 })
+        Ok(Self { signals: watch_signals()?, exits, report, running: Vec::new() })
     }
 
     /// Begins a thread. Its end, for whatever reason, is noticed.
@@ -177,30 +190,70 @@ impl Supervisor {
     ) -> io::Result<()> {
         let name = name.into();
         let report = self.report.clone();
-        thread::Builder::new().name(name.clone()).spawn(move || {
+        self.running.push(name.clone());
+        let begun = thread::Builder::new().name(name.clone()).spawn(move || {
             // The thread owns everything `run` captured, so a broken state cannot be seen outside.
             let result = catch_unwind(AssertUnwindSafe(run));
             let panic = result.err().map(|payload| panic_message(payload.as_ref()));
             // Nobody listens any more only when the process is ending.
             let _ = report.send(Exit { name, panic });
-        })?;
-        self.running += 1;
-        Ok(())
+        });
+        begun.map(drop).inspect_err(|_| drop(self.running.pop()))
     }
 
     /// Waits for a signal or for the first thread that ends.
     pub fn wait(&mut self) -> Ended {
         select! {
-            recv(self.signals) -> signal => Ended::Signal(match signal {
-                Ok(SIGINT) => "SIGINT",
-                _ => "SIGTERM",
-            }),
-            recv(self.exits) -> exit => {
-                self.running -= 1;
-                let exit = exit.unwrap_or(Exit { name: "unknown".into(), panic: None });
-                Ended::Thread { name: exit.name, panic: exit.panic }
+            recv(self.signals) -> signal => signalled(signal),
+            recv(self.exits) -> exit => self.ended(exit),
+        }
+    }
+
+    /// As [`wait`](Self::wait); meanwhile the service manager gets its signs of life, if it wants any.
+    pub fn wait_alive(&mut self, watchdog: &Watchdog<'_>) -> Ended {
+        loop {
+            if let Woken::Ended(ended) = self.wait_or_hangup(watchdog, &never()) {
+                return ended;
             }
         }
+    }
+
+    /// As [`wait_alive`](Self::wait_alive), and for one of the `hangups`.
+    pub fn wait_or_hangup(&mut self, watchdog: &Watchdog<'_>, hangups: &Receiver<()>) -> Woken {
+        let mut hangups = hangups.clone();
+        loop {
+            select! {
+                recv(self.signals) -> signal => return Woken::Ended(signalled(signal)),
+                recv(self.exits) -> exit => return Woken::Ended(self.ended(exit)),
+                recv(hangups) -> message => match message {
+                    Ok(()) => return Woken::Hangup,
+                    Err(_) => hangups = never(),
+                },
+                recv(watchdog.beats()) -> _ => watchdog.beat(),
+            }
+        }
+    }
+
+    /// Whether a signal has come that nobody has waited for yet.
+    pub fn is_told_to_end(&self) -> bool {
+        !self.signals.is_empty()
+    }
+
+    fn ended(&mut self, exit: Result<Exit, RecvError>) -> Ended {
+        let Exit { name, panic } = exit.unwrap_or(Exit { name: "unknown".into(), panic: None });
+        self.forget(&name);
+        Ended::Thread { name, panic }
+    }
+
+    fn forget(&mut self, name: &str) {
+        if let Some(place) = self.running.iter().position(|running| running == name) {
+            self.running.swap_remove(place);
+        }
+    }
+
+    /// The names of the threads that have not ended.
+    pub fn running(&self) -> &[String] {
+        &self.running
     }
 
     /// Waits until all threads have ended, at most until `deadline`; `false` if some have not.
@@ -210,18 +263,22 @@ impl Supervisor {
 
     /// As [`join`](Self::join), with `rest` threads still running.
     pub fn join_all_but(&mut self, rest: usize, deadline: Instant) -> bool {
-        while self.running > rest {
-            match self.exits.recv_deadline(deadline) {
-                Ok(Exit { panic: Some(panic), name }) => {
-                    log::error!("thread {name} panicked while stopping: {panic}");
-                    self.running -= 1;
-                }
-                Ok(_) => self.running -= 1,
-                Err(_) => return false,
+        while self.running.len() > rest {
+            let Ok(Exit { name, panic }) = self.exits.recv_deadline(deadline) else { return false };
+            if let Some(panic) = panic {
+                log::error!("thread {name} panicked while stopping: {panic}");
             }
+            self.forget(&name);
         }
         true
     }
+}
+
+fn signalled(signal: Result<i32, RecvError>) -> Ended {
+    Ended::Signal(match signal {
+        Ok(SIGINT) => "SIGINT",
+        _ => "SIGTERM",
+    })
 }
 
 /// The text a panic was raised with.

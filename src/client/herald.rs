@@ -1,4 +1,5 @@
-//! Says how the work goes while there is some: by a bar on a terminal, by a line a minute in a log.
+//! Says how the work goes while there is some: by a bar on a terminal, by a line a minute in a log, and
+//! by one that the service manager shows.
 //!
 //! Runs on the `herald` thread, which sleeps until work begins and looks at the clock only while it
 //! lasts. It reads the counters and owns the bar. Each file's own line is the uploader's.
@@ -12,6 +13,7 @@ use crate::client::progress::Progress;
 use crate::client::queue::{Counts, SharedQueue};
 use crate::clock;
 use crate::limits::herald::{BAR_EVERY, BAR_IDLE, FILES_TOLD_LEAST, LINE_EVERY};
+use crate::service;
 use crate::shown::{bytes, count, counted, span};
 use crate::threads::Stop;
 use bar::Pace;
@@ -47,16 +49,20 @@ impl Herald {
             self.catch_up(bar, stop);
         }
         let mut before = self.sight();
+        let mut told = String::new();
         loop {
+            tell(standing(&before), &mut told);
             select! {
                 recv(stop.receiver()) -> _ => return,
                 recv(self.progress.stirred()) -> _ => {}
             }
+            tell(standing(&self.sight()), &mut told);
             loop {
                 if stop.wait(LINE_EVERY) {
                     return;
                 }
                 let now = self.sight();
+                tell(standing(&now), &mut told);
                 if let Some(line) = line(&before, &now) {
                     log::info!("{line}");
                 }
@@ -123,6 +129,22 @@ impl Sight {
     }
 }
 
+/// Tells the service manager how the client stands, if that is news.
+fn tell(standing: String, told: &mut String) {
+    if standing != *told {
+        service::status(&standing);
+        *told = standing;
+    }
+}
+
+fn standing(now: &Sight) -> String {
+    let scanning = if now.scanning { "everything is scanned; " } else { "" };
+    let (waiting, uploaded) = (counted(now.waiting, "file"), counted(now.files, "file"));
+    let verb = if now.waiting == 1 { "waits" } else { "wait" };
+    let parked = count(now.parked);
+    format!("{scanning}{waiting} {verb}, {parked} parked, {uploaded} uploaded since the start")
+}
+
 /// What to say of the last minute. Nothing if nothing moved, for whatever stands in the way has said
 /// so; nor of a few files that are through, for each had a line of its own.
 fn line(before: &Sight, now: &Sight) -> Option<String> {
@@ -163,6 +185,17 @@ mod tests {
         );
         let enough = Sight { files: FILES_TOLD_LEAST, bytes: 5, ..zero };
         check(zero, enough, Some("uploaded 10 files, 5 B in the last minute; 0 wait; 0 parked"));
+    }
+
+    #[test]
+    fn how_the_client_stands_is_one_line_for_the_service_manager() {
+        let rest = Sight { files: 1204, bytes: 5, parked: 2, ..Sight::default() };
+        assert_eq!(standing(&rest), "0 files wait, 2 parked, 1,204 files uploaded since the start");
+        let busy = Sight { waiting: 1, files: 1, scanning: true, ..Sight::default() };
+        assert_eq!(
+            standing(&busy),
+            "everything is scanned; 1 file waits, 0 parked, 1 file uploaded since the start"
+        );
     }
 
     #[test]

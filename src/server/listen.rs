@@ -33,8 +33,8 @@ pub fn listen(server: &Server) -> Result<TcpListener, ListenError> {
     listener.map_err(|cause| ListenError { address, cause })
 }
 
-/// Says how the server can be reached, and warns if it should not be.
-pub fn announce(server: &Server, listener: &TcpListener) -> io::Result<()> {
+/// Says how the server can be reached, and warns if it should not be. Returns what it said.
+pub fn announce(server: &Server, listener: &TcpListener) -> io::Result<String> {
     let bound = listener.local_addr()?;
     if server.tls.is_none() && !bound.ip().is_loopback() {
         log::warn!(
@@ -43,6 +43,7 @@ pub fn announce(server: &Server, listener: &TcpListener) -> io::Result<()> {
         );
     }
     let scheme = if server.tls.is_some() { "https" } else { "http" };
-    log::info!("listening on {scheme}://{bound}");
-    Ok(())
+    let listening = format!("listening on {scheme}://{bound}");
+    log::info!("{listening}");
+    Ok(listening)
 }

@@ -40,6 +40,7 @@ pub mod workers;
 use crate::clock;
 use crate::limits::UPLOAD_GRACE;
 use crate::limits::activity::RECORDING_GRACE;
+use crate::service::{self, Watchdog};
 use crate::threads::{Died, Ended, Stop, StopSource, Supervisor, hangups, shutdown_deadline};
 use activity::Activity;
 use alerts::Alerts;
@@ -102,7 +103,8 @@ pub fn run(file: PathBuf, config: Config) -> Result<(), ServerError> {
     let stops = Stops { stop: stop.stop(), recording: recording.stop() };
     let (door, workers) = open(file, config, &mut supervisor, &stops)?;
 
-    let ended = supervisor.wait();
+    let ended = supervisor.wait_alive(&Watchdog::new(|| door.prove_alive()));
+    service::stopping();
     if let Ended::Signal(signal) = ended {
         log::info!("{signal}: ending; requests in hand are finished");
     }
@@ -188,12 +190,13 @@ fn open(
     let sweeper = Sweeper { prefix, clients: Arc::clone(&clients), store };
     let stopped = stop.clone();
     supervisor.spawn("sweeper", move || sweeper.run(stopped))?;
-    let server = config.server.clone();
-    let reload = Reload { file, config, clients, certificates };
+    // Last: whoever reads it, or is told by the service manager, finds everything there.
+    let listening = listen::announce(&config.server, door.listener())?;
+    let reload = Reload { file, listening, config, clients, certificates };
+    service::status(&reload.standing());
+    service::ready();
     let stopped = stop.clone();
     supervisor.spawn("reload", move || reload.run(stopped, hangups))?;
-    // Last: whoever reads it finds everything there.
-    listen::announce(&server, door.listener())?;
     Ok((door, workers))
 }
 

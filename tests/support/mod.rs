@@ -22,6 +22,7 @@ pub(crate) mod s3_server;
 pub(crate) mod scene;
 pub(crate) mod scripted_server;
 pub(crate) mod server;
+pub(crate) mod service_manager;
 pub(crate) mod siege;
 pub(crate) mod slot;
 pub(crate) mod slow;

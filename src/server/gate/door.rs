@@ -74,6 +74,12 @@ impl Door {
         self.gate.dismiss_idle();
     }
 
+    /// Returns unless what the threads share is stuck; see [`Gate::prove_alive`].
+    pub fn prove_alive(&self) {
+        self.gate.prove_alive();
+        let _ = self.connections.len();
+    }
+
     /// Waits until the last connection has ended, at most until `deadline`; `false` if some have not.
     /// Bodies that still come in after `grace` are broken off.
     pub fn wait_empty(&self, grace: Instant, deadline: Instant) -> bool {

@@ -3,7 +3,8 @@
 //! One thread, `reload`. On SIGHUP it reads at once; besides, it looks at the files every
 //! `limits::RELOAD_LOOK_EVERY` and reads what has changed and then come to rest. Clients and the
 //! certificate are replaced; whatever else differs needs a restart and is named. A file that is not
-//! sound is refused as a whole, all its problems are logged once, and the last good state stays.
+//! sound is refused as a whole, all its problems are logged once, and the last good state stays. The
+//! service manager is told when it was asked for, and what came of it.
 //!
 //! It owns what is in force of the file. It never ends the process, and it does not touch requests
 //! and connections that are under way.
@@ -17,6 +18,8 @@ use crate::program;
 use crate::server::clients::{Clients, warn_of_weak_admin_keys, warn_of_weak_keys};
 use crate::server::config::{self, Config, Tls};
 use crate::server::gate::certificate::{Certificates, Concern};
+use crate::service;
+use crate::shown::counted;
 use crate::threads::Stop;
 use crossbeam_channel::{Receiver, never, select};
 use std::path::PathBuf;
@@ -28,6 +31,8 @@ use watch::{State, Watch, Why};
 pub struct Reload {
     /// The configuration's file.
     pub file: PathBuf,
+    /// Where the server listens, in words.
+    pub listening: String,
     /// What was read of it at the start.
     pub config: Config,
     /// Who is admitted now.
@@ -37,6 +42,11 @@ pub struct Reload {
 }
 
 impl Reload {
+    /// How the server stands, for the service manager.
+    pub fn standing(&self) -> String {
+        standing(&self.listening, &self.config, "")
+    }
+
     /// Looks and reads until the program is ending.
     pub fn run(self, stop: Stop, mut hangups: Receiver<()>) {
         let pair = self.certificates.zip(self.config.server.tls.clone());
@@ -48,15 +58,23 @@ impl Reload {
         });
         let mut settings = Settings {
             file: self.file,
+            listening: self.listening,
             in_force: self.config,
             clients: self.clients,
             watch: Watch::default(),
+            refused: false,
         };
         let mut asked = false;
         loop {
+            if asked {
+                service::reloading();
+            }
             settings.look(asked);
             if let Some(pair) = &mut pair {
                 pair.look(asked);
+            }
+            if asked {
+                service::ready();
             }
             asked = select! {
                 recv(stop.receiver()) -> _ => return,
@@ -72,19 +90,36 @@ impl Reload {
     }
 }
 
+/// How the server stands, for the service manager.
+fn standing(listening: &str, config: &Config, concern: &str) -> String {
+    format!("{listening}; {}{concern}", counted(config.clients.len() as u64, "client"))
+}
+
 /// `server.yaml`.
 struct Settings {
     file: PathBuf,
+    listening: String,
     /// The start's, but for the people: those are the ones that are admitted now.
     in_force: Config,
     clients: Arc<Clients>,
     watch: Watch,
+    /// The file that is there now was refused.
+    refused: bool,
 }
 
 impl Settings {
+    fn standing(&self) -> String {
+        let concern = "; the file that is there now is refused, see the log";
+        standing(&self.listening, &self.in_force, if self.refused { concern } else { "" })
+    }
+
     fn look(&mut self, asked: bool) {
         if let Some(why) = self.watch.look(State::of(&[&self.file]), asked) {
+            let before = self.standing();
             self.read(why);
+            if self.standing() != before {
+                service::status(&self.standing());
+            }
         }
     }
 
@@ -92,12 +127,14 @@ impl Settings {
         match program::load_config(&self.file, config::parse) {
             Ok(config) => {
                 let mended = self.watch.note_sound();
+                self.refused = false;
                 if !self.take(config) {
                     let file = self.file.display();
                     log::log!(level(why, mended), "{file} was read again: no client has changed");
                 }
             }
             Err(error) => {
+                self.refused = true;
                 let problems = error.to_string();
                 if self.watch.note_problem(why, &problems) {
                     problems.lines().for_each(|problem| log::error!("{problem}"));
