@@ -21,7 +21,7 @@ const EXIT_AILING: u8 = 3;
 /// Watches folders and backs up every file that comes to rest there, through an s3up-server.
 ///
 /// Runs until SIGTERM or SIGINT. What it does is logged to standard error; RUST_LOG=s3up=debug
-/// says more.
+/// says more. On SIGHUP the configuration file is read again.
 #[derive(FromArgs)]
 #[argh(
     note = "Examples:\n  s3up -c /etc/s3up/client.yaml\n  s3up check -c /etc/s3up/client.yaml\n  s3up status -c /etc/s3up/client.yaml\n  s3up scan --dry-run -c /etc/s3up/client.yaml\n  s3up report --now -c /etc/s3up/client.yaml"
@@ -158,13 +158,13 @@ fn read(
 }
 
 fn run(file: Option<PathBuf>) -> Result<ExitCode, Failure> {
-    let (_, config) = read(file, "s3up", None)?;
+    let (file, config) = read(file, "s3up", None)?;
     let bar = Bar::on_terminal();
     match bar.clone() {
         None => program::start_log(),
         Some(bar) => program::start_log_by(move |write| bar.beside(write)),
     }
-    client::run(config, bar).map_err(Failure::run)?;
+    client::run(&file, config, bar).map_err(Failure::run)?;
     Ok(ExitCode::SUCCESS)
 }
 

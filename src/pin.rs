@@ -32,6 +32,14 @@ impl Pin {
     }
 }
 
+impl PartialEq for Pin {
+    fn eq(&self, other: &Self) -> bool {
+        self.matches(other)
+    }
+}
+
+impl Eq for Pin {}
+
 impl fmt::Display for Pin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, byte) in self.0.as_bytes().iter().enumerate() {

@@ -47,6 +47,7 @@ mod pair_files;
 mod pair_filters;
 mod pair_metrics;
 mod pair_odd_files;
+mod pair_reload;
 mod pair_reports;
 mod pair_signals;
 mod pair_start;
@@ -71,6 +72,7 @@ mod server_alerts;
 mod server_metrics;
 mod server_page;
 mod server_reload;
+mod service_manager;
 mod simulation;
 #[cfg(feature = "static")]
 mod static_programs;

@@ -10,7 +10,7 @@ use crate::secret::Secret;
 use url::{Host, Url};
 
 /// The server and this host's key.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Server {
     /// The base address, without a slash at its end.
     pub url: String,

@@ -25,7 +25,7 @@ use std::time::UNIX_EPOCH;
 use verifier::Verifier;
 
 /// By what the server is known.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Trust {
     /// A certificate that one of the system's CAs issued, or a built-in one if the system has none.
     System,

@@ -17,10 +17,11 @@ use crate::client::watch_limit;
 use crate::clock::{self, SystemClock};
 use crate::limits::WATCH_EVENTS_MAX;
 use crate::threads::Stop;
-use crossbeam_channel::{Receiver, TrySendError, select};
+use crossbeam_channel::{Receiver, Sender, TrySendError, select};
 use heard::Heard;
 use instance::{Ear, Instance};
 use notify::{ErrorKind, Event, RecursiveMode, Watcher as _};
+use std::convert::Infallible;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::sync::Arc;
@@ -46,10 +47,10 @@ pub struct Watcher {
 type FolderId = (u64, u64);
 
 impl Watcher {
-    /// Sets the watches. Every `interval`, the time between two scans of everything, it is seen whether
-    /// they are still on the folders that are meant. A folder that cannot be watched is reported, left to the scans and tried
-    /// again later; an error means that this machine has no inotify to offer at all.
-    pub fn start(
+    /// One that watches nothing yet. Every `interval`, the time between two scans of everything, it is
+    /// seen whether the watches are still on the folders that are meant. An error means that this
+    /// machine has no inotify to offer at all.
+    pub fn new(
         hints: Hints<LocalDisk, SystemClock>,
         scans: Scans,
         interval: Duration,
@@ -59,16 +60,20 @@ impl Watcher {
         let inotify = Instance::new(&ear)?;
         let roots = vec![None; hints.scope.watches().len()];
         let (rewatch, losses) = (Rewatch::default(), Losses::default());
-        let mut watcher =
-            Self { hints, scans, inotify, ear, events, rewatch, losses, roots, interval, progress };
-        for index in watcher.all_watches() {
-            watcher.watch(index);
-        }
-        Ok(watcher)
+        Ok(Self { hints, scans, inotify, ear, events, rewatch, losses, roots, interval, progress })
     }
 
-    /// Forwards events until `stop` is raised.
-    pub fn run(mut self, stop: &Stop) {
+    /// Sets the watches, drops `setting`, and forwards events until `stop` is raised. A folder that
+    /// cannot be watched is reported, left to the scans and tried again later.
+    pub fn run(mut self, setting: Sender<Infallible>, stop: &Stop) {
+        for index in self.all_watches() {
+            // A million folders take their time, and the end does not wait for the rest of them.
+            if stop.is_raised() {
+                return;
+            }
+            self.watch(index);
+        }
+        drop(setting);
         let looks = crossbeam_channel::tick(self.interval);
         loop {
             let at =
