@@ -83,3 +83,4 @@ mod store_s3_retries;
 mod store_s3_turns;
 mod store_sweep;
 mod support;
+mod units;

@@ -138,7 +138,7 @@ fn tell(standing: String, told: &mut String) {
 }
 
 fn standing(now: &Sight) -> String {
-    let scanning = if now.scanning { "everything is scanned; " } else { "" };
+    let scanning = if now.scanning { "a scan of everything is under way; " } else { "" };
     let (waiting, uploaded) = (counted(now.waiting, "file"), counted(now.files, "file"));
     let verb = if now.waiting == 1 { "waits" } else { "wait" };
     let parked = count(now.parked);
@@ -194,7 +194,7 @@ mod tests {
         let busy = Sight { waiting: 1, files: 1, scanning: true, ..Sight::default() };
         assert_eq!(
             standing(&busy),
-            "everything is scanned; 1 file waits, 0 parked, 1 file uploaded since the start"
+            "a scan of everything is under way; 1 file waits, 0 parked, 1 file uploaded since the start"
         );
     }
 
