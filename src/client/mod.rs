@@ -70,7 +70,8 @@ pub enum ClientError {
     /// None of the watched folders can be read, so there is nothing to do.
     #[error(
         "cannot read any watched folder; the first is {path:?}: {cause}; hint: it must exist and \
-         this user must be able to read it (key watches[].local_path)"
+         this user must be able to read it (key watches[].local_path); a service sees only what its \
+         unit names (BindReadOnlyPaths=)"
     )]
     NoFolder {
         /// The first watched folder.

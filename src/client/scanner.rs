@@ -246,7 +246,8 @@ impl<C: Clock + Sync> Scanner<C> {
         };
         let reason = format!(
             "watched folder {root:?}: {cause}; hint: it must exist and this user must be able to \
-             read it (key watches[].local_path)"
+             read it (key watches[].local_path); a service sees only what its unit names \
+             (BindReadOnlyPaths=)"
         );
         if self.lost.insert(root.to_owned()) {
             log::error!("not backed up: {reason}");
