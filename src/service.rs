@@ -88,6 +88,8 @@ mod tests {
     use std::sync::Mutex;
 
     const SOON: Duration = Duration::from_millis(20);
+    /// What takes so long never happens.
+    const LONG: Duration = Duration::from_secs(30);
 
     #[test]
     fn a_program_whose_locks_are_stuck_gives_no_sign_of_life_until_they_are_free() {
@@ -111,11 +113,11 @@ mod tests {
                 assert_eq!(supervisor.wait_alive(&watchdog), ended);
             });
             // It is on its way to the sign, and cannot get past the lock.
-            proofs.recv().unwrap();
+            proofs.recv_timeout(LONG).unwrap();
             assert!(signs.recv_timeout(5 * SOON).is_err(), "a sign without a proof");
             drop(held);
-            signs.recv().unwrap();
-            signs.recv().unwrap();
+            signs.recv_timeout(LONG).unwrap();
+            signs.recv_timeout(LONG).unwrap();
             drop(end);
         });
     }
