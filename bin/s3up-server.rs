@@ -4,6 +4,7 @@ use argh::FromArgs;
 use s3up::program::{self, Failure};
 use s3up::server::tables::{self, TablesError, Verdict, Wanted};
 use s3up::table::Paint;
+use s3up::version;
 use s3up::wire::Day;
 use s3up::{clock, server};
 use std::io::{self, IsTerminal as _};
@@ -121,7 +122,7 @@ fn main() -> ExitCode {
         Ok(arguments) => arguments,
     };
     let ended = match command {
-        _ if version => program::print(concat!("s3up-server ", env!("CARGO_PKG_VERSION"))),
+        _ if version => program::print(format_args!("s3up-server {}", version::FULL)),
         None => run(config),
         Some(Command::Alert(command)) => alert(config, command),
         Some(Command::Check(command)) => check(config, command),

@@ -10,6 +10,7 @@ use s3up::client::status::StatusError;
 use s3up::client::status::report::Verdict;
 use s3up::client::{self, config::Config};
 use s3up::program::{self, Failure};
+use s3up::version;
 use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -137,7 +138,7 @@ fn main() -> ExitCode {
         Ok(arguments) => arguments,
     };
     let ended = match command {
-        _ if version => program::print(concat!("s3up ", env!("CARGO_PKG_VERSION"))),
+        _ if version => program::print(format_args!("s3up {}", version::FULL)),
         None => run(config),
         Some(Command::Check(command)) => check(config, command),
         Some(Command::Report(command)) => report(config, command),

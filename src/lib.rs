@@ -25,4 +25,5 @@ pub mod sqlite;
 pub mod table;
 pub mod tcp;
 pub mod threads;
+pub mod version;
 pub mod wire;

@@ -11,6 +11,7 @@
 
 #[cfg(feature = "browser")]
 mod browser;
+mod build_script;
 mod client_tls;
 mod client_tls_failures;
 mod documents;

@@ -37,7 +37,7 @@ fn the_version_is_one_line() {
     for (program, name) in [(CLIENT, "s3up"), (SERVER, "s3up-server")] {
         for argument in ["--version", "-V"] {
             let Outcome { code, stdout, stderr } = run(program, &[argument]);
-            let line = format!("{name} {}\n", env!("CARGO_PKG_VERSION"));
+            let line = format!("{name} {}\n", s3up::version::FULL);
             assert_eq!((code, stdout, stderr), (Some(0), line, String::new()));
         }
     }

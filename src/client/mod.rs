@@ -53,6 +53,7 @@ use crate::limits::daily::ERRANDS_MAX;
 use crate::limits::{PART_BYTES, QUEUE_PATHS_MAX, WATCH_EVENTS_MAX};
 use crate::sqlite::DatabaseError;
 use crate::threads::{Died, Ended, Stop, StopSource, Supervisor, shutdown_deadline};
+use crate::version;
 use bandwidth::Bucket;
 use baselines::{Baselines, LocalFileClock};
 use clock_watch::ClockWatch;
@@ -143,7 +144,7 @@ pub fn run(config: Config, bar: Option<Bar>) -> Result<(), ClientError> {
     )?;
     log::info!(
         "s3up {} sends to {}; watched folders: {}",
-        env!("CARGO_PKG_VERSION"),
+        version::FULL,
         config.server.url,
         config.watches.len()
     );
