@@ -8,6 +8,7 @@ pub mod ca_file;
 pub mod checklist;
 pub mod client;
 pub mod clock;
+pub mod completions;
 pub mod config;
 pub mod crew;
 pub mod digest;

@@ -5,6 +5,7 @@
 //! in [`run`].
 
 pub mod ahead;
+pub mod arguments;
 pub mod attempt;
 pub mod bandwidth;
 pub mod baseline;

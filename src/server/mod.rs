@@ -6,6 +6,7 @@
 pub mod activity;
 pub mod admitted;
 pub mod alerts;
+pub mod arguments;
 pub mod auth;
 pub mod buffers;
 pub mod check;
