@@ -5,7 +5,6 @@
 //! built from a tarball; otherwise git is asked, in the release profile alone: a test would be compiled
 //! anew after each commit, and learn nothing by it. It must not say anything of today, nor of this
 //! machine: who builds the same commit again gets the same bytes.
-#![expect(clippy::print_stdout, reason = "it is how a build script speaks to Cargo")]
 
 use std::env;
 use std::io;

@@ -15,6 +15,8 @@ pub mod digest;
 pub mod exact;
 pub mod exposition;
 pub mod limits;
+#[cfg(any(test, feature = "manual"))]
+pub mod manual;
 pub mod names;
 pub mod pin;
 pub mod program;
