@@ -40,6 +40,7 @@ mod kernel_limits;
 mod kernel_moves;
 mod kernel_rewrites;
 mod kernel_trees;
+mod licences;
 mod oracle;
 mod pair_changes;
 mod pair_database;
