@@ -102,6 +102,49 @@ fn fish_completes_commands_options_and_files() {
     fish(&format!("s3up-server check -c {top}"), &files.each_ref().map(String::as_str));
 }
 
+/// Zsh completes only at a terminal: it gets one, says what it offers between angle brackets, and in the end
+/// that it has nothing more to say.
+const ZSH: &str = r#"
+zmodload zsh/zpty
+zpty terminal zsh -f -i
+zpty -w terminal 'PROMPT=; autoload -U compinit; compinit -D -u; eval "$S3UP_SCRIPT"'
+zpty -w terminal 'compadd() { [[ "$*" == *-[OD]\ * ]] || { local -a found; builtin compadd -A found "$@"; print -rn -- "<$found>"; }; builtin compadd "$@"; }'
+zpty -w terminal 'over() { print OV""ER; }; zle -N over; bindkey "^G" over; bindkey "^I" complete-word; print REA""DY'
+zpty -r terminal said '*READY*'
+zpty -w -n terminal "$S3UP_LINE"$'\t\a'
+zpty -r terminal said '*OVER*'
+print -r -- "$said"
+"#;
+
+#[track_caller]
+fn zsh(line: &str, expected: &[&str]) {
+    let scripts = programs().map(|(name, description)| script(Shell::Zsh, name, &description));
+    let mut zsh = Command::new("zsh");
+    zsh.args(["-f", "-c", ZSH]).env("S3UP_SCRIPT", scripts.concat()).env("S3UP_LINE", line);
+    let output = match zsh.output() {
+        Ok(output) => output,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            return eprintln!("SKIPPED: zsh is not installed");
+        }
+        Err(error) => panic!("{error}"),
+    };
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let offers = said.split('<').skip(1).filter_map(|part| Some(part.split_once('>')?.0));
+    let words: BTreeSet<&str> = offers.flat_map(str::split_whitespace).collect();
+    assert_eq!(words, expected.iter().copied().collect(), "{line}: {said}");
+}
+
+#[test]
+fn zsh_completes_commands_options_and_files() {
+    zsh("s3up ", &["check", "completions", "report", "scan", "status"]);
+    zsh("s3up scan --", &["--config", "--dry-run", "--help", "--json"]);
+    zsh("s3up completions ", &["bash", "fish", "zsh"]);
+    zsh("s3up -c check st", &["status"]);
+    zsh("s3up-server report --client ", &[]);
+    let top = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.");
+    zsh(&format!("s3up-server check -c {top}"), &["Cargo.lock", "Cargo.toml"]);
+}
+
 #[test]
 fn each_shell_can_read_its_script() {
     for (name, description) in programs() {
