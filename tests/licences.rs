@@ -48,7 +48,7 @@ fn each_crate_of_the_programs_is_listed_with_a_text_and_no_other() {
     let heads: Vec<&str> = texts.split(&line).skip(1).step_by(2).collect();
     for of in &listed {
         let has = |head: &&str| head.trim().split(", ").any(|part| part == of);
-        assert!(heads.iter().any(|head| has(&head)), "{of} has no text");
+        assert!(heads.iter().any(has), "{of} has no text");
     }
 }
 
