@@ -12,8 +12,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// What the programs are made of. Whatever else differs from the commit makes no other program.
-const SOURCES: [&str; 6] =
-    ["src", "bin", "packaging/build.rs", "Cargo.toml", "Cargo.lock", ".cargo"];
+const SOURCES: [&str; 7] =
+    ["src", "bin", "packaging/build.rs", "Cargo.toml", "Cargo.lock", ".cargo", ".askama.toml"];
 /// Digits of a commit's name.
 const ABBREVIATED: usize = 12;
 /// Bytes of what `S3UP_COMMIT` may say.
