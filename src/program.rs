@@ -79,9 +79,7 @@ pub fn arguments<T: TopLevelCommand>() -> Result<T, ExitCode> {
     let (program, rest) = words.split_first().unwrap_or((&"s3up", &[]));
     let name = Path::new(program).file_name().and_then(|name| name.to_str()).unwrap_or(program);
     T::from_args(&[name], rest).map_err(|early| match early.status {
-        Ok(()) => {
-            print(folded(&early.output).trim_end()).unwrap_or_else(|failure| report(Err(failure)))
-        }
+        Ok(()) => print(shown(&early.output)).unwrap_or_else(|failure| report(Err(failure))),
         Err(()) => {
             let output = early.output.trim();
             report(Err(Failure::usage(format!("{output}\nfor help: {name} --help"))))
@@ -91,29 +89,31 @@ pub fn arguments<T: TopLevelCommand>() -> Result<T, ExitCode> {
 
 /// Help as a terminal of 80 columns shows it well. `argh` folds the texts of options and commands and
 /// nothing else, and calls the exit codes of a success errors, too.
-fn folded(help: &str) -> String {
-    let help = help.replace("\nError codes:\n", "\nExit codes:\n");
-    let mut folded = String::new();
-    for line in help.lines() {
-        let text = line.trim_start();
-        let indent = line.len() - text.len();
-        // Usage and examples are for the clipboard.
-        if line.starts_with("Usage:") || text.contains(" -c /") || line.len() <= HELP_COLUMNS {
-            folded.push_str(line);
-        } else {
-            let mut column = 0;
-            for word in text.split(' ') {
-                if column > 0 && column + 1 + word.len() > HELP_COLUMNS {
-                    folded.push('\n');
-                    column = 0;
-                }
-                let room = if column == 0 { indent } else { 1 };
-                folded.extend(std::iter::repeat_n(' ', room));
-                folded.push_str(word);
-                column += room + word.len();
-            }
+fn shown(help: &str) -> String {
+    let help = help.trim_end().replace("\nError codes:\n", "\nExit codes:\n");
+    // Usage and examples are for the clipboard.
+    let is_whole = |line: &str| line.starts_with("Usage:") || line.contains(" -c /");
+    let lines =
+        help.lines().map(|line| if is_whole(line) { line.to_owned() } else { folded(line) });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+/// A line as several, each as far to the right as it is.
+fn folded(line: &str) -> String {
+    let text = line.trim_start();
+    let indent = &line[..line.len() - text.len()];
+    let (mut folded, mut column) = (indent.to_owned(), indent.len());
+    for (at, word) in text.split(' ').enumerate() {
+        if at > 0 && column + 1 + word.len() > HELP_COLUMNS {
+            folded.push('\n');
+            folded.push_str(indent);
+            column = indent.len();
+        } else if at > 0 {
+            folded.push(' ');
+            column += 1;
         }
-        folded.push('\n');
+        folded.push_str(word);
+        column += word.len();
     }
     folded
 }
