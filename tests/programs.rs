@@ -39,8 +39,12 @@ fn the_version_is_one_line() {
     for (program, name) in [(CLIENT, "s3up"), (SERVER, "s3up-server")] {
         for argument in ["--version", "-V"] {
             let Outcome { code, stdout, stderr } = run(program, &[argument]);
-            let line = format!("{name} {}\n", s3up::version::FULL);
-            assert_eq!((code, stdout, stderr), (Some(0), line, String::new()));
+            assert_eq!((code, stderr, stdout.lines().count()), (Some(0), String::new(), 1));
+            let number = format!("{name} {}", s3up::version::NUMBER);
+            // Another build than this one, which knows its commit, may be what is tried here.
+            let commit = stdout.trim_end().strip_prefix(&number).expect("name and number");
+            let is_commit = commit.starts_with(" (") && commit.ends_with(')');
+            assert!(commit.is_empty() || is_commit, "{stdout}");
         }
     }
 }
