@@ -1,10 +1,12 @@
 //! `s3up-server -c server.yaml`: the server. Arguments in, exit code out; the rest is the library's.
 
-use argh::FromArgs;
 use s3up::program::{self, Failure};
+use s3up::server::arguments::{
+    Alert, Arguments, Check, Clients, Command, Completions, Keygen, Report,
+};
 use s3up::server::tables::{self, TablesError, Verdict, Wanted};
 use s3up::table::Paint;
-use s3up::wire::Day;
+use s3up::version;
 use s3up::{clock, server};
 use std::io::{self, IsTerminal as _};
 use std::path::PathBuf;
@@ -13,119 +15,20 @@ use std::process::ExitCode;
 /// Exit code of a command that reports: something is not as it should be.
 const EXIT_AILING: u8 = 3;
 
-/// Receives files from s3up clients and stores them in one bucket. It alone holds the S3
-/// credentials.
-///
-/// Runs until SIGTERM or SIGINT. What it does is logged to standard error; RUST_LOG=s3up=debug
-/// says more. Clients and certificate are read again when their files change, and on SIGHUP.
-#[derive(FromArgs)]
-#[argh(
-    note = "Examples:\n  s3up-server keygen\n  s3up-server check -c /etc/s3up/server.yaml\n  s3up-server -c /etc/s3up/server.yaml"
-)]
-struct Arguments {
-    /// the configuration file
-    #[argh(option, short = 'c')]
-    config: Option<PathBuf>,
-
-    /// print the version and end
-    #[argh(switch, short = 'V')]
-    version: bool,
-
-    #[argh(subcommand)]
-    command: Option<Command>,
-}
-
-#[derive(FromArgs)]
-#[argh(subcommand)]
-enum Command {
-    Alert(Alert),
-    Check(Check),
-    Clients(Clients),
-    Keygen(Keygen),
-    Report(Report),
-}
-
-/// Check the configuration, the certificate and the store, which a probe is written to and removed
-/// from again, and print the rights that are enough. A server may be running beside it.
-#[derive(FromArgs)]
-#[argh(subcommand, name = "check")]
-struct Check {
-    /// the configuration file
-    #[argh(option, short = 'c')]
-    config: Option<PathBuf>,
-}
-
-/// Show how the clients are: whether each was heard of lately, what it uploaded, what is wrong there.
-/// A server may be running beside it. Exit code 3: somebody has to look after a client.
-#[derive(FromArgs)]
-#[argh(subcommand, name = "clients")]
-struct Clients {
-    /// the configuration file
-    #[argh(option, short = 'c')]
-    config: Option<PathBuf>,
-
-    /// this client alone
-    #[argh(option)]
-    client: Option<String>,
-
-    /// one JSON document
-    #[argh(switch)]
-    json: bool,
-}
-
-/// Show what the clients reported of a day, beside what the server stored. A server may be running
-/// beside it. Exit code 3: a report is missing, or says that something is wrong.
-#[derive(FromArgs)]
-#[argh(subcommand, name = "report")]
-struct Report {
-    /// the configuration file
-    #[argh(option, short = 'c')]
-    config: Option<PathBuf>,
-
-    /// the day, UTC, such as 2026-11-28; yesterday otherwise
-    #[argh(option)]
-    date: Option<Day>,
-
-    /// this client alone
-    #[argh(option)]
-    client: Option<String>,
-
-    /// one JSON document
-    #[argh(switch)]
-    json: bool,
-}
-
-/// Make an API key for one client. The first line goes into client.yaml (server.api_key), the
-/// second one into server.yaml (clients[].api_key_sha256): the server needs not know the key itself.
-#[derive(FromArgs)]
-#[argh(subcommand, name = "keygen")]
-struct Keygen {}
-
-/// Send a test message by each way that reports.on_silent names, and say how it went. The exit code is 1
-/// if one has failed.
-#[derive(FromArgs)]
-#[argh(subcommand, name = "alert")]
-struct Alert {
-    /// the configuration file
-    #[argh(option, short = 'c')]
-    config: Option<PathBuf>,
-
-    /// really send it
-    #[argh(switch)]
-    test: bool,
-}
-
 fn main() -> ExitCode {
     let Arguments { config, version, command } = match program::arguments::<Arguments>() {
         Err(stop) => return stop,
         Ok(arguments) => arguments,
     };
     let ended = match command {
-        _ if version => program::print(concat!("s3up-server ", env!("CARGO_PKG_VERSION"))),
+        _ if version => program::print(format_args!("s3up-server {}", version::FULL)),
         None => run(config),
         Some(Command::Alert(command)) => alert(config, command),
         Some(Command::Check(command)) => check(config, command),
         Some(Command::Clients(command)) => clients(config, command),
+        Some(Command::Completions(Completions { shell })) => {
+            program::completions::<Arguments>("s3up-server", shell)
+        }
         Some(Command::Keygen(Keygen {})) => keygen(),
         Some(Command::Report(command)) => report(config, command),
     };

@@ -1,8 +1,8 @@
 //! `s3up -c client.yaml`: the client daemon, and the commands beside it. Arguments in, exit code out;
 //! the rest is the library's.
 
-use argh::FromArgs;
 use s3up::checklist::Form;
+use s3up::client::arguments::{Arguments, Check, Command, Completions, Report, Scan, Status};
 use s3up::client::daily::command::ReportError;
 use s3up::client::dry_run::DryRunError;
 use s3up::client::herald::Bar;
@@ -10,6 +10,7 @@ use s3up::client::status::StatusError;
 use s3up::client::status::report::Verdict;
 use s3up::client::{self, config::Config};
 use s3up::program::{self, Failure};
+use s3up::version;
 use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -18,128 +19,18 @@ use std::process::ExitCode;
 /// server's count differs.
 const EXIT_AILING: u8 = 3;
 
-/// Watches folders and backs up every file that comes to rest there, through an s3up-server.
-///
-/// Runs until SIGTERM or SIGINT. What it does is logged to standard error; RUST_LOG=s3up=debug
-/// says more. On SIGHUP the configuration file is read again.
-#[derive(FromArgs)]
-#[argh(
-    note = "Examples:\n  s3up -c /etc/s3up/client.yaml\n  s3up check -c /etc/s3up/client.yaml\n  s3up status -c /etc/s3up/client.yaml\n  s3up scan --dry-run -c /etc/s3up/client.yaml\n  s3up report --now -c /etc/s3up/client.yaml"
-)]
-struct Arguments {
-    /// the configuration file
-    #[argh(option, short = 'c')]
-    config: Option<PathBuf>,
-
-    /// print the version and end
-    #[argh(switch, short = 'V')]
-    version: bool,
-
-    #[argh(subcommand)]
-    command: Option<Command>,
-}
-
-#[derive(FromArgs)]
-#[argh(subcommand)]
-enum Command {
-    Check(Check),
-    Report(Report),
-    Scan(Scan),
-    Status(Status),
-}
-
-/// Check the configuration, the folders, the database, and that the server accepts the key. Changes
-/// nothing; a client may be running beside it. Exit code 1 if a step has failed.
-#[derive(FromArgs)]
-#[argh(subcommand, name = "check", note = "Example: s3up check -c /etc/s3up/client.yaml")]
-struct Check {
-    /// the configuration file
-    #[argh(option, short = 'c')]
-    config: Option<PathBuf>,
-
-    /// print one JSON document instead of lines
-    #[argh(switch)]
-    json: bool,
-}
-
-/// Show how the backup of this host stands, whether a client is running or not.
-#[derive(FromArgs)]
-#[argh(
-    subcommand,
-    name = "status",
-    note = "Examples:\n  s3up status -c /etc/s3up/client.yaml\n  s3up status --json -c /etc/s3up/client.yaml | jq .parked",
-    error_code(0, "a client is running and all is well"),
-    error_code(1, "no client is running, or it cannot be asked"),
-    error_code(2, "the command line or the configuration is wrong"),
-    error_code(3, "a client is running, and something is not backed up or not watched")
-)]
-struct Status {
-    /// the configuration file
-    #[argh(option, short = 'c')]
-    config: Option<PathBuf>,
-
-    /// print one JSON document, with all parked files
-    #[argh(switch)]
-    json: bool,
-}
-
-/// Show what this client would report of today to its server, or, by --now, have it sent at once. It is
-/// sent daily by itself.
-#[derive(FromArgs)]
-#[argh(
-    subcommand,
-    name = "report",
-    note = "Examples:\n  s3up report -c /etc/s3up/client.yaml\n  s3up report --now -c /etc/s3up/client.yaml",
-    error_code(0, "shown; with --now, the server has it"),
-    error_code(1, "it cannot be made, or was not taken"),
-    error_code(2, "the command line or the configuration is wrong"),
-    error_code(3, "the server has it, and its own count differs")
-)]
-struct Report {
-    /// the configuration file
-    #[argh(option, short = 'c')]
-    config: Option<PathBuf>,
-
-    /// send it, and show what the server says to it
-    #[argh(switch)]
-    now: bool,
-
-    /// print one JSON document
-    #[argh(switch)]
-    json: bool,
-}
-
-/// Have the running client scan everything now, or, by --dry-run, show what a scan would upload and
-/// why: that touches nothing and needs neither client nor server.
-#[derive(FromArgs)]
-#[argh(
-    subcommand,
-    name = "scan",
-    note = "Examples:\n  s3up scan -c /etc/s3up/client.yaml\n  s3up scan --dry-run -c /etc/s3up/client.yaml"
-)]
-struct Scan {
-    /// the configuration file
-    #[argh(option, short = 'c')]
-    config: Option<PathBuf>,
-
-    /// show what would be done, and do nothing
-    #[argh(switch)]
-    dry_run: bool,
-
-    /// with --dry-run: print a JSON document for each file, and one with the sums
-    #[argh(switch)]
-    json: bool,
-}
-
 fn main() -> ExitCode {
     let Arguments { config, version, command } = match program::arguments::<Arguments>() {
         Err(stop) => return stop,
         Ok(arguments) => arguments,
     };
     let ended = match command {
-        _ if version => program::print(concat!("s3up ", env!("CARGO_PKG_VERSION"))),
+        _ if version => program::print(format_args!("s3up {}", version::FULL)),
         None => run(config),
         Some(Command::Check(command)) => check(config, command),
+        Some(Command::Completions(Completions { shell })) => {
+            program::completions::<Arguments>("s3up", shell)
+        }
         Some(Command::Report(command)) => report(config, command),
         Some(Command::Scan(command)) => scan(config, command),
         Some(Command::Status(command)) => status(config, command),

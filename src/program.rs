@@ -5,9 +5,10 @@
 //! wrong (then restarting does not help). A command that reports has more; it says so.
 #![expect(clippy::print_stderr, reason = "a program speaks to its terminal")]
 
+use crate::completions::{self, Shell};
 use crate::config::{ConfigError, Environment};
 use crate::limits::CONFIG_BYTES_MAX;
-use argh::TopLevelCommand;
+use argh::{ArgsInfo, TopLevelCommand};
 use std::error::Error;
 use std::fmt::Display;
 use std::fs::File;
@@ -17,6 +18,9 @@ use std::process::ExitCode;
 
 /// Exit code for a wrong command line or configuration.
 const EXIT_USAGE: u8 = 2;
+
+/// Width of help.
+const HELP_COLUMNS: usize = 80;
 
 /// Why a program ends without success.
 #[derive(Debug)]
@@ -75,12 +79,52 @@ pub fn arguments<T: TopLevelCommand>() -> Result<T, ExitCode> {
     let (program, rest) = words.split_first().unwrap_or((&"s3up", &[]));
     let name = Path::new(program).file_name().and_then(|name| name.to_str()).unwrap_or(program);
     T::from_args(&[name], rest).map_err(|early| match early.status {
-        Ok(()) => print(early.output).unwrap_or_else(|failure| report(Err(failure))),
+        Ok(()) => print(shown(&early.output)).unwrap_or_else(|failure| report(Err(failure))),
         Err(()) => {
             let output = early.output.trim();
             report(Err(Failure::usage(format!("{output}\nfor help: {name} --help"))))
         }
     })
+}
+
+/// Help as a terminal of 80 columns shows it well. `argh` folds the texts of options and commands and
+/// nothing else, and calls the exit codes of a success errors, too.
+fn shown(help: &str) -> String {
+    let help = help.trim_end().replace("\nError codes:\n", "\nExit codes:\n");
+    // Usage and examples are for the clipboard.
+    let is_whole = |line: &str| line.starts_with("Usage:") || line.contains(" -c /");
+    let lines =
+        help.lines().map(|line| if is_whole(line) { line.to_owned() } else { folded(line) });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+/// A line as several, each as far to the right as it is.
+fn folded(line: &str) -> String {
+    let text = line.trim_start();
+    let indent = &line[..line.len() - text.len()];
+    let (mut folded, mut column) = (indent.to_owned(), indent.len());
+    for (at, word) in text.split(' ').enumerate() {
+        if at > 0 && column + 1 + word.len() > HELP_COLUMNS {
+            folded.push('\n');
+            folded.push_str(indent);
+            column = indent.len();
+        } else if at > 0 {
+            folded.push(' ');
+            column += 1;
+        }
+        folded.push_str(word);
+        column += word.len();
+    }
+    folded
+}
+
+/// Prints what makes a shell complete the command line of `program`, which `T` describes.
+pub fn completions<T: ArgsInfo>(program: &str, shell: Shell) -> Result<ExitCode, Failure> {
+    let script = completions::script(shell, program, &T::get_args_info());
+    let mut out = io::stdout();
+    let written = out.write_all(script.as_bytes()).and_then(|()| out.flush());
+    written.map_err(Failure::output)?;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Reads the configuration file that a program begins with. It has to be named, `before` a command or

@@ -11,6 +11,7 @@
 
 #[cfg(feature = "browser")]
 mod browser;
+mod build_script;
 mod client_tls;
 mod client_tls_failures;
 mod documents;
@@ -39,6 +40,7 @@ mod kernel_limits;
 mod kernel_moves;
 mod kernel_rewrites;
 mod kernel_trees;
+mod licences;
 mod oracle;
 mod pair_changes;
 mod pair_database;

@@ -5,6 +5,8 @@ use crate::support::client::Client;
 use crate::support::daemon::{CLIENT, Daemon, SERVER};
 use crate::support::pair::Pair;
 use crate::support::server::{Server, listening_port};
+use argh::{ArgsInfo as _, CommandInfoWithArgs};
+use s3up::completions::Shell;
 use std::net::TcpListener;
 use std::path::Path;
 use tempfile::TempDir;
@@ -37,8 +39,12 @@ fn the_version_is_one_line() {
     for (program, name) in [(CLIENT, "s3up"), (SERVER, "s3up-server")] {
         for argument in ["--version", "-V"] {
             let Outcome { code, stdout, stderr } = run(program, &[argument]);
-            let line = format!("{name} {}\n", env!("CARGO_PKG_VERSION"));
-            assert_eq!((code, stdout, stderr), (Some(0), line, String::new()));
+            assert_eq!((code, stderr, stdout.lines().count()), (Some(0), String::new(), 1));
+            let number = format!("{name} {}", s3up::version::NUMBER);
+            // Another build than this one, which knows its commit, may be what is tried here.
+            let commit = stdout.trim_end().strip_prefix(&number).expect("name and number");
+            let is_commit = commit.starts_with(" (") && commit.ends_with(')');
+            assert!(commit.is_empty() || is_commit, "{stdout}");
         }
     }
 }
@@ -226,4 +232,52 @@ fn a_server_without_its_certificate_does_not_start_and_names_the_file() {
     let log = server.log();
     let last = log.lines().last().unwrap();
     assert!(last.starts_with("error: ") && last.contains("/no/cert.pem"), "{log}");
+}
+
+/// Every command of a program, as its arguments.
+fn commands(description: &CommandInfoWithArgs) -> Vec<Vec<&'static str>> {
+    let commands = description.commands.iter().map(|command| vec![command.name]);
+    std::iter::once(vec![]).chain(commands).collect()
+}
+
+fn programs() -> [(&'static str, CommandInfoWithArgs); 2] {
+    [
+        (CLIENT, s3up::client::arguments::Arguments::get_args_info()),
+        (SERVER, s3up::server::arguments::Arguments::get_args_info()),
+    ]
+}
+
+#[test]
+fn the_help_of_each_command_fits_a_terminal_and_has_an_example_that_is_its_own() {
+    for (program, description) in programs() {
+        for command in commands(&description) {
+            let arguments = [&command[..], &["--help"]].concat();
+            let help = run(program, &arguments).stdout;
+            let short = [&command[..], &["-h"]].concat();
+            assert_eq!(run(program, &short).stdout, help, "{command:?}");
+            let (_, examples) = help.split_once("\nExamples:\n").expect("examples");
+            let (examples, _) = examples.split_once("\n\n").unwrap_or((examples, ""));
+            let name = Path::new(program).file_name().unwrap().to_str().unwrap();
+            let own = [&[name][..], &command].concat().join(" ");
+            assert!(examples.lines().all(|line| line.trim().starts_with(&own)), "{examples}");
+            for line in help.lines() {
+                let for_the_clipboard = line.starts_with("Usage:") || examples.contains(line);
+                assert!(line.len() <= if for_the_clipboard { 100 } else { 80 }, "{line}");
+            }
+        }
+    }
+}
+
+#[test]
+fn completions_are_printed_for_each_shell_there_is() {
+    for (program, _) in programs() {
+        for shell in Shell::ALL {
+            let Outcome { code, stdout, stderr } = run(program, &["completions", shell.name()]);
+            assert_eq!((code, stderr.as_str()), (Some(0), ""));
+            assert!(stdout.contains("completions"), "{stdout}");
+        }
+    }
+    let wrong = run(CLIENT, &["completions", "tcsh"]);
+    assert_eq!(wrong.code, Some(2));
+    assert!(wrong.stderr.contains(r#"expected "bash", "zsh" or "fish""#), "{}", wrong.stderr);
 }

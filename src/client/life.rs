@@ -82,7 +82,7 @@ impl Life {
         )?;
         log::info!(
             "s3up {} sends to {}; watched folders: {}",
-            env!("CARGO_PKG_VERSION"),
+            crate::version::FULL,
             config.server.url,
             config.watches.len()
         );

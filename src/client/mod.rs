@@ -5,6 +5,7 @@
 //! start and end are wiring; this one's are in [`life`].
 
 pub mod ahead;
+pub mod arguments;
 pub mod attempt;
 pub mod bandwidth;
 pub mod baseline;

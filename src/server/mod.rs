@@ -6,6 +6,7 @@
 pub mod activity;
 pub mod admitted;
 pub mod alerts;
+pub mod arguments;
 pub mod auth;
 pub mod buffers;
 pub mod check;
@@ -42,6 +43,7 @@ use crate::limits::UPLOAD_GRACE;
 use crate::limits::activity::RECORDING_GRACE;
 use crate::service::{self, Watchdog};
 use crate::threads::{Died, Ended, Stop, StopSource, Supervisor, hangups, shutdown_deadline};
+use crate::version;
 use activity::Activity;
 use alerts::Alerts;
 use clients::{Clients, warn_of_weak_admin_keys, warn_of_weak_keys};
@@ -143,7 +145,7 @@ fn open(
     let hangups = hangups()?;
     // From here on nobody can look into it or remove from it.
     let store: Arc<dyn ObjectStore> = open_store(&config.store, stop)?;
-    log::info!("s3up-server {} stores in {}", env!("CARGO_PKG_VERSION"), store.describe());
+    log::info!("s3up-server {} stores in {}", version::FULL, store.describe());
     match store.ready() {
         Ok(()) => {}
         // Not fatal: a store that is away comes back, and clients wait for it.

@@ -3,6 +3,7 @@
 //! Pure: the workers turn a [`Reply`] into bytes, the handlers make it.
 
 use crate::remote_path::PathError;
+use crate::version;
 use crate::wire::{ErrorBody, ErrorCode, Status};
 use serde::Serialize;
 use std::io::{Cursor, Read};
@@ -61,7 +62,7 @@ impl Reply {
     /// The answer to who asks whether the server is ready, if it is. `activity` says what is wrong
     /// with what it remembers.
     pub fn ready(activity: Option<&str>) -> Self {
-        let version = env!("CARGO_PKG_VERSION").into();
+        let version = version::NUMBER.into();
         let activity = activity.map(str::to_owned);
         Self::json(200, &Status { status: "ok".into(), version, activity })
     }

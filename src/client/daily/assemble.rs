@@ -7,6 +7,7 @@ use crate::client::database::day_facts::DayFacts;
 use crate::client::progress::ScanDone;
 use crate::client::status::live::Live;
 use crate::limits::report::NUMBER_MAX;
+use crate::version;
 use crate::wire::Day;
 use crate::wire::report::{Parked, Queue, Report, Scan, WatchFailure, Watches};
 use std::path::PathBuf;
@@ -33,7 +34,7 @@ pub fn assemble(sources: Sources<'_>) -> Report {
     let Sources { day, now, watches, facts, live, free_disk } = sources;
     let counts = &facts.counts;
     Report {
-        version: live.map_or(env!("CARGO_PKG_VERSION"), |live| &live.version).into(),
+        version: live.map_or(version::NUMBER, |live| &live.version).into(),
         uptime_seconds: live.map_or(0, |live| moment(now.saturating_sub(live.started))),
         files: number(counts.files),
         bytes: number(counts.bytes),
@@ -184,7 +185,7 @@ mod tests {
     fn without_a_client_the_database_alone_is_told() {
         let report = report(&facts(), None);
         let expected = Report {
-            version: env!("CARGO_PKG_VERSION").into(),
+            version: version::NUMBER.into(),
             files: 3,
             bytes: 4096,
             failures: 1,

@@ -5,6 +5,7 @@
 use crate::client::attempt::Attempt;
 use crate::client::progress::{ScanDone, ServerState, Snapshot};
 use crate::exposition::Page;
+use crate::version;
 use std::collections::BTreeMap;
 
 /// How the client stands at one moment. Moments are seconds since 1970.
@@ -41,7 +42,7 @@ pub fn text(figures: &Figures) -> String {
 }
 
 fn this_client(figures: &Figures, page: &mut Page) {
-    let version = vec![("version", env!("CARGO_PKG_VERSION").to_owned())];
+    let version = vec![("version", version::NUMBER.to_owned())];
     let help = "Always 1; the label is the version of the client";
     page.gauges("s3up_client_build_info", help, [(version, 1_i64)]);
     let help = "When the client was started, in seconds since 1970";
@@ -168,7 +169,7 @@ mod tests {
         let (samples, _) = parsed(&text(&figures()));
         let told: Vec<String> =
             samples.iter().map(|(name, value)| format!("{} {value}", &name[12..])).collect();
-        let version = env!("CARGO_PKG_VERSION");
+        let version = version::NUMBER;
         let build = format!("build_info{{version=\"{version}\"}} 1");
         let expected = [
             &*build,

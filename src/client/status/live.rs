@@ -6,6 +6,7 @@
 use crate::client::progress::{Progress, Snapshot};
 use crate::client::queue::{Counts, SharedQueue};
 use crate::clock;
+use crate::version;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -60,7 +61,7 @@ impl Inside {
         let oldest = self.queue.oldest();
         let now = clock::monotonic();
         Live {
-            version: env!("CARGO_PKG_VERSION").to_owned(),
+            version: version::NUMBER.to_owned(),
             pid: std::process::id(),
             started: self.started,
             folders_watched: folders_watched(),

@@ -9,6 +9,7 @@ use super::reading::{ClientFacts, Counts, Facts, LastError};
 use super::standing::{Signs, Standing};
 use crate::limits::activity::RECENT_DAYS;
 use crate::server::config::Reports;
+use crate::version;
 use crate::wire::Day;
 use crate::wire::report::{CrossCheck, Parked, Report};
 use serde::Serialize;
@@ -125,7 +126,7 @@ pub fn overview<'n>(
 ) -> Overview {
     let mut clients: Vec<_> = names.map(|name| client(name, facts, reports, now)).collect();
     clients.sort_by(|one, other| one.name.cmp(&other.name));
-    Overview { asked_at: now, version: env!("CARGO_PKG_VERSION"), recording, clients }
+    Overview { asked_at: now, version: version::NUMBER, recording, clients }
 }
 
 fn client(name: &str, facts: &Facts, reports: &Reports, now: i64) -> ClientView {

@@ -7,6 +7,7 @@ use super::plan::Change;
 use crate::server::activity::reading::{ClientFacts, Facts, LastError};
 use crate::server::activity::standing::Standing;
 use crate::shown;
+use crate::version;
 use crate::wire::report::Parked;
 use serde::Serialize;
 
@@ -81,7 +82,7 @@ impl Message {
             last_seen: known.map(|known| shown::utc(known.last_seen)),
             last_error: error.map(failed),
             parked: parked.cloned(),
-            server_version: env!("CARGO_PKG_VERSION"),
+            server_version: version::NUMBER,
         }
     }
 
@@ -99,7 +100,7 @@ impl Message {
             last_seen: None,
             last_error: None,
             parked: None,
-            server_version: env!("CARGO_PKG_VERSION"),
+            server_version: version::NUMBER,
         }
     }
 
@@ -349,7 +350,7 @@ mod tests {
             "last_seen": "2026-11-28T11:00:00Z",
             "last_error": {"at": "2026-11-28T11:00:00Z", "asked": "upload", "error": "file_too_large"},
             "parked": null,
-            "server_version": env!("CARGO_PKG_VERSION"),
+            "server_version": version::NUMBER,
         });
         assert_eq!(json, expected);
         let variables: Vec<_> = message

@@ -5,6 +5,7 @@
 //! nothing that a peer sends becomes a label.
 
 use crate::exposition::{Histogram, Labels, Page};
+use crate::version;
 use crate::wire::ErrorCode;
 
 /// How the server stands at one moment. Moments are seconds since 1970.
@@ -94,7 +95,7 @@ pub fn text(figures: &Figures) -> String {
 }
 
 fn this_server(figures: &Figures, page: &mut Page) {
-    let version = vec![("version", env!("CARGO_PKG_VERSION").to_owned())];
+    let version = vec![("version", version::NUMBER.to_owned())];
     let help = "Always 1; the label is the version of the server";
     page.gauges("s3up_server_build_info", help, [(version, 1_i64)]);
     let help = "When the server was started, in seconds since 1970";
