@@ -35,6 +35,10 @@ pub const API_KEY_BYTES_MAX: usize = 512;
 /// Largest configuration file, in bytes.
 pub const CONFIG_BYTES_MAX: u64 = 1024 * 1024;
 
+/// Largest file that holds a secret and nothing else, in bytes: of all that may stand in one, an address
+/// with a token in it is the longest, and browsers and servers take no more of those.
+pub const SECRET_FILE_BYTES_MAX: u64 = 8 * 1024;
+
 /// Between two looks at `server.yaml` and the certificate. What is seen to have changed is read at
 /// the next look, if it has come to rest.
 pub const RELOAD_LOOK_EVERY: Duration = Duration::from_secs(5);

@@ -5,8 +5,8 @@
 //! wrong (then restarting does not help). A command that reports has more; it says so.
 #![expect(clippy::print_stderr, reason = "a program speaks to its terminal")]
 
-use crate::config::{ConfigError, Environment};
-use crate::limits::CONFIG_BYTES_MAX;
+use crate::config::{ConfigError, Outside};
+use crate::limits::{CONFIG_BYTES_MAX, SECRET_FILE_BYTES_MAX};
 use argh::TopLevelCommand;
 use std::error::Error;
 use std::fmt::Display;
@@ -89,7 +89,7 @@ pub fn read_config<T>(
     before: Option<PathBuf>,
     behind: Option<PathBuf>,
     example: &str,
-    parse: impl FnOnce(&str, &str, Environment<'_>) -> Result<T, ConfigError>,
+    parse: impl FnOnce(&str, &str, Outside<'_>) -> Result<T, ConfigError>,
 ) -> Result<(PathBuf, T), Failure> {
     let file = match (before, behind) {
         (Some(before), Some(behind)) if before != behind => Err(Failure::usage(format!(
@@ -103,17 +103,30 @@ pub fn read_config<T>(
     Ok((file, config))
 }
 
-/// Reads a configuration file with the parser for it. Its variables are the process's.
+/// Reads a configuration file with the parser for it, and the files with secrets that it names. Its
+/// variables are the process's.
 pub fn load_config<T>(
     file: &Path,
-    parse: impl FnOnce(&str, &str, Environment<'_>) -> Result<T, ConfigError>,
+    parse: impl FnOnce(&str, &str, Outside<'_>) -> Result<T, ConfigError>,
 ) -> Result<T, ConfigError> {
     let name = file.display().to_string();
     let text = read_text(file).map_err(|error| {
         let hint = "hint: name a readable YAML file by -c";
         ConfigError::whole_file(&name, format!("cannot read it: {error}; {hint}"))
     })?;
-    parse(&name, &text, &|variable| std::env::var(variable).ok())
+    let variable = |name: &str| std::env::var(name).ok();
+    parse(&name, &text, Outside { variable: &variable, file: &secret_file })
+}
+
+/// The bytes of a file that should hold a secret: one more than may be, at most. Only a regular file is
+/// opened: a pipe would hold up for ever who reads a configuration again, and has nothing for him.
+fn secret_file(file: &Path) -> io::Result<Vec<u8>> {
+    if !std::fs::metadata(file)?.is_file() {
+        return Err(io::Error::other("it is no regular file"));
+    }
+    let mut bytes = Vec::new();
+    File::open(file)?.take(SECRET_FILE_BYTES_MAX + 1).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 fn read_text(file: &Path) -> io::Result<String> {

@@ -57,6 +57,7 @@ mod programs_client;
 mod programs_config;
 mod programs_dry_run;
 mod programs_report;
+mod programs_secrets;
 mod programs_tables;
 mod s3_credentials;
 mod s3_fault_downloads;
