@@ -32,7 +32,8 @@ impl Outside<'_> {
         Ok(only_line(&content)?.to_owned())
     }
 
-    /// `text` with every `${NAME}` replaced; `$${` stands for a literal `${`.
+    /// `text` with every `${NAME}` replaced; `$${` stands for a literal `${`. Of `${NAME:-text}` the text
+    /// is taken if the variable is not set or empty, as shells do.
     pub(super) fn substitute(&self, text: &str) -> Result<String, String> {
         let mut replaced = String::new();
         let mut rest = text;
@@ -44,27 +45,37 @@ impl Outside<'_> {
                 continue;
             }
             replaced.push_str(&rest[..start]);
-            let (name, after) = rest[start + 2..]
+            let (expression, after) = rest[start + 2..]
                 .split_once('}')
                 .ok_or("a '${' without its '}'; write '$${' for the characters themselves")?;
-            replaced.push_str(&self.value(name)?);
+            replaced.push_str(&self.value(expression)?);
             rest = after;
         }
         replaced.push_str(rest);
         Ok(replaced)
     }
 
-    /// What stands for `${NAME}`.
-    fn value(&self, name: &str) -> Result<String, String> {
+    /// What is taken for the expression between `${` and `}`.
+    fn value(&self, expression: &str) -> Result<String, String> {
+        let (name, default) = match expression.split_once(":-") {
+            Some((name, default)) => (name, Some(default)),
+            None => (expression, None),
+        };
         let valid = !name.is_empty()
             && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
             && !name.as_bytes()[0].is_ascii_digit();
         if !valid {
-            return Err(format!("${{{name}}} does not name an environment variable"));
+            return Err(format!("${{{expression}}} does not name an environment variable"));
         }
-        (self.variable)(name).ok_or_else(|| {
-            format!("the environment variable {name} is not set; set it or write the value here")
-        })
+        let value = (self.variable)(name);
+        match default {
+            Some(default) => Ok(value.filter(|value| !value.is_empty()).unwrap_or(default.into())),
+            None => value.ok_or_else(|| {
+                format!(
+                    "the environment variable {name} is not set; set it or write the value here"
+                )
+            }),
+        }
     }
 }
 

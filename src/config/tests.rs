@@ -39,6 +39,7 @@ const OUTSIDE: Outside<'static> = Outside {
     variable: &|name| match name {
         "SET" => Some("from-env".to_owned()),
         "FOLDER" => Some("/hidden".to_owned()),
+        "EMPTY" => Some(String::new()),
         _ => None,
     },
     file: &file,
@@ -134,6 +135,32 @@ fn what_is_missing_is_named_and_what_has_the_wrong_shape_too() {
     check(
         "",
         "x.yaml: server: is missing\nx.yaml: names: is missing: at least one entry is needed",
+    );
+}
+
+#[test]
+fn a_variable_may_have_a_default_as_in_a_shell() {
+    for (text, value) in [
+        ("${SET:-a}", "from-env"),
+        ("${UNSET:-a-b:-c}.d", "a-b:-c.d"),
+        ("${EMPTY:-a}", "a"),
+        ("${EMPTY}", ""),
+        ("${UNSET:-}", ""),
+        ("${UNSET:-$SET}", "$SET"),
+        ("$${UNSET:-a}", "${UNSET:-a}"),
+    ] {
+        check(
+            &format!("server: {{host: '{text}', key: secret}}\nnames: [{{name: a}}]\n"),
+            &format!(
+                r#"Sample {{ host: "{value}", port: 8080, names: ["a"], wait: 3.0, aliases: [] }}"#
+            ),
+        );
+    }
+    check(
+        "server:\n  host: '${:-a}'\n  key_file: '${UNSET:-/hidden}/no-such'\nnames: [{name: '${SET-a}'}]\n",
+        "x.yaml:2: server.host: ${:-a} does not name an environment variable\n\
+         x.yaml:3: server.key_file: \"${UNSET:-/hidden}/no-such\": cannot read it: permission denied\n\
+         x.yaml:4: names[0].name: ${SET-a} does not name an environment variable",
     );
 }
 
