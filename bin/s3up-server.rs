@@ -2,6 +2,7 @@
 
 use argh::FromArgs;
 use s3up::program::{self, Failure};
+use s3up::server::healthcheck::Question;
 use s3up::server::tables::{self, TablesError, Verdict, Wanted};
 use s3up::table::Paint;
 use s3up::wire::Day;
@@ -41,6 +42,7 @@ enum Command {
     Alert(Alert),
     Check(Check),
     Clients(Clients),
+    Healthcheck(Healthcheck),
     Keygen(Keygen),
     Report(Report),
 }
@@ -95,6 +97,27 @@ struct Report {
     json: bool,
 }
 
+/// Ask the server that runs with this configuration whether it is well: for containers and monitoring. It
+/// is asked where it listens, and needs no key.
+#[derive(FromArgs)]
+#[argh(
+    subcommand,
+    name = "healthcheck",
+    note = "Example: s3up-server healthcheck -c /etc/s3up/server.yaml",
+    error_code(0, "it is"),
+    error_code(1, "it is not, or nobody answers"),
+    error_code(2, "the command line or the configuration is wrong")
+)]
+struct Healthcheck {
+    /// the configuration file
+    #[argh(option, short = 'c')]
+    config: Option<PathBuf>,
+
+    /// ask whether its store is ready, too
+    #[argh(switch)]
+    ready: bool,
+}
+
 /// Make an API key for one client. The first line goes into client.yaml (server.api_key), the
 /// second one into server.yaml (clients[].api_key_sha256): the server needs not know the key itself.
 #[derive(FromArgs)]
@@ -126,6 +149,7 @@ fn main() -> ExitCode {
         Some(Command::Alert(command)) => alert(config, command),
         Some(Command::Check(command)) => check(config, command),
         Some(Command::Clients(command)) => clients(config, command),
+        Some(Command::Healthcheck(command)) => healthcheck(config, command),
         Some(Command::Keygen(Keygen {})) => keygen(),
         Some(Command::Report(command)) => report(config, command),
     };
@@ -185,6 +209,13 @@ fn alert(file: Option<PathBuf>, command: Alert) -> Result<ExitCode, Failure> {
         true => Ok(ExitCode::SUCCESS),
         false => Ok(ExitCode::FAILURE),
     }
+}
+
+fn healthcheck(file: Option<PathBuf>, command: Healthcheck) -> Result<ExitCode, Failure> {
+    let example = "s3up-server healthcheck -c /etc/s3up/server.yaml";
+    let (_, config) = program::read_config(file, command.config, example, server::config::parse)?;
+    let question = if command.ready { Question::Ready } else { Question::Alive };
+    program::print(server::healthcheck::run(&config.server, question).map_err(Failure::run)?)
 }
 
 fn keygen() -> Result<ExitCode, Failure> {

@@ -43,6 +43,7 @@ struct Arguments {
 #[argh(subcommand)]
 enum Command {
     Check(Check),
+    Healthcheck(Healthcheck),
     Report(Report),
     Scan(Scan),
     Status(Status),
@@ -60,6 +61,23 @@ struct Check {
     /// print one JSON document instead of lines
     #[argh(switch)]
     json: bool,
+}
+
+/// Ask the client that runs with this configuration whether it is alive: for containers and monitoring.
+/// One that cannot back up everything is; `s3up status` tells that.
+#[derive(FromArgs)]
+#[argh(
+    subcommand,
+    name = "healthcheck",
+    note = "Example: s3up healthcheck -c /etc/s3up/client.yaml",
+    error_code(0, "a client is running and answers"),
+    error_code(1, "none is, or it does not answer"),
+    error_code(2, "the command line or the configuration is wrong")
+)]
+struct Healthcheck {
+    /// the configuration file
+    #[argh(option, short = 'c')]
+    config: Option<PathBuf>,
 }
 
 /// Show how the backup of this host stands, whether a client is running or not.
@@ -140,6 +158,7 @@ fn main() -> ExitCode {
         _ if version => program::print(concat!("s3up ", env!("CARGO_PKG_VERSION"))),
         None => run(config),
         Some(Command::Check(command)) => check(config, command),
+        Some(Command::Healthcheck(command)) => healthcheck(config, command),
         Some(Command::Report(command)) => report(config, command),
         Some(Command::Scan(command)) => scan(config, command),
         Some(Command::Status(command)) => status(config, command),
@@ -176,6 +195,11 @@ fn check(file: Option<PathBuf>, command: Check) -> Result<ExitCode, Failure> {
         true => Ok(ExitCode::SUCCESS),
         false => Ok(ExitCode::FAILURE),
     }
+}
+
+fn healthcheck(file: Option<PathBuf>, command: Healthcheck) -> Result<ExitCode, Failure> {
+    let (_, config) = read(file, "s3up healthcheck", command.config)?;
+    program::print(client::healthcheck::run(&config.database).map_err(Failure::run)?)
 }
 
 fn status(file: Option<PathBuf>, command: Status) -> Result<ExitCode, Failure> {

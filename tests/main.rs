@@ -56,6 +56,7 @@ mod programs_check;
 mod programs_client;
 mod programs_config;
 mod programs_dry_run;
+mod programs_healthcheck;
 mod programs_report;
 mod programs_secrets;
 mod programs_tables;

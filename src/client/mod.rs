@@ -23,6 +23,7 @@ pub mod filter;
 pub mod fingerprint;
 pub mod folders;
 pub mod form;
+pub mod healthcheck;
 pub mod herald;
 pub mod hints;
 pub mod losses;
