@@ -7,12 +7,13 @@
 # scripts are to believe that it does: a file takes the place of systemctl and notes what it is told.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
+. packaging/try/configure.sh
 
 if [ "${1:-}" != inside ]; then
-    [ "$(id -u)" = 0 ] || { echo "debian/try: only root can do this" >&2; exit 1; }
+    [ "$(id -u)" = 0 ] || { echo "try/debian: only root can do this" >&2; exit 1; }
     layers=$(mktemp -d)
     trap 'rmdir "$layers"' EXIT
-    unshare --mount --pid --fork --kill-child --propagation private bash packaging/debian/try.sh inside "$layers"
+    unshare --mount --pid --fork --kill-child --propagation private bash packaging/try/debian.sh inside "$layers"
     exit
 fi
 
@@ -31,7 +32,7 @@ cp target/debian/s3up_*.deb target/debian/s3up-server_*.deb "$root/tmp/packages"
 
 step() { printf '\n-- %s\n' "$*"; }
 fail() {
-    echo "debian/try: $*" >&2
+    echo "try/debian: $*" >&2
     exit 1
 }
 within=(chroot "$root" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C DEBIAN_FRONTEND=noninteractive)
@@ -54,7 +55,7 @@ is() {
     seen=$(inside stat -c '%a %U:%G' "$1") || fail "there is no $1"
     [ "$seen" = "$2" ] || fail "$1 is $seen and not $2"
 }
-gone() { [ ! -e "$root$1" ] && [ ! -L "$root$1" ] || fail "$1 is still there"; }
+gone() { if [ -e "$root$1" ] || [ -L "$root$1" ]; then fail "$1 is still there"; fi; }
 # What is in the layer of changes and was not there before, but for what dpkg and the users' files keep.
 left() {
     local path
@@ -117,16 +118,9 @@ mkdir -p "$watched"
 install -d -m 750 "$root/var/lib/s3up" "$root/var/lib/s3up-server"
 inside chown s3up: /var/lib/s3up
 inside chown s3up-server: /var/lib/s3up-server
-keys=$(inside s3up-server keygen)
-sed -n 's/^api_key: "\(.*\)"$/\1/p' <<< "$keys" > "$root/etc/s3up/client.key"
-digest=$(sed -n 's/^api_key_sha256: "\(.*\)"$/\1/p' <<< "$keys")
-sed -e "s|https://backup.example.com:8080|http://127.0.0.1:$port|" -e 's|/var/www/webapp/uploads|/srv/www/uploads|' \
-    -e 's/upload_existing: false/upload_existing: true/' -e 's/debounce_seconds: 3/debounce_seconds: 0.2/' \
-    "$root/usr/share/doc/s3up/examples/client.yaml" > "$root/etc/s3up/client.yaml"
-# The store is a folder here; the section s3 ends where the clients begin.
-sed -e "s/port: 8080/port: $port/" -e "s/\"0\{64\}\"/\"$digest\"/" -e '/^s3:/,/^# Who may/d' \
-    -e 's|^clients:|directory: {path: /var/lib/s3up-server/files}\n&|' \
-    "$root/usr/share/doc/s3up-server/examples/server.yaml" > "$root/etc/s3up/server.yaml"
+cmp packaging/client.example.yaml "$root/usr/share/doc/s3up/examples/client.yaml"
+cmp packaging/server.example.yaml "$root/usr/share/doc/s3up-server/examples/server.yaml"
+configure "$root/etc/s3up" "$(inside s3up-server keygen)" 127.0.0.1 "$port" /var/lib/s3up-server/files /srv/www/uploads
 chmod 600 "$root/etc/s3up/client.key"
 # As systemd's LoadCredential does.
 mkdir -p "$root/run/credentials"
@@ -157,7 +151,9 @@ well as s3up "${credentials[@]}" s3up healthcheck -c /etc/s3up/client.yaml
 stored=/var/lib/s3up-server/files/webapp-prod/uploads/hello.txt
 well inside cmp "$stored" /srv/www/uploads/hello.txt
 kill "$client" "$server"
-wait "$client" && wait "$server" || fail "they did not end well: $(cat "$root"/tmp/*.log)"
+for program in "$client" "$server"; do
+    wait "$program" || fail "they did not end well: $(cat "$root"/tmp/*.log)"
+done
 
 step "upgrade: the configuration stays, what runs is restarted, what is enabled stays so"
 inside systemctl.real enable --quiet s3up.service s3up-server.service
