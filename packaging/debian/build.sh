@@ -40,6 +40,10 @@ done
 SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct)}
 export SOURCE_DATE_EPOCH
 
+rm -rf target/manual
+cargo manual target/manual
+packaging/third-party | gzip -9n > target/third-party.txt.gz
+
 rm -rf target/debian
 deb=(cargo deb --locked --no-build --no-strip --quiet --target "$target" --output target/debian/)
 "${deb[@]}"

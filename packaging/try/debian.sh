@@ -99,6 +99,8 @@ for package in s3up s3up-server; do
     is /usr/lib/systemd/system/$package.service "644 root:root"
     is /usr/lib/sysusers.d/$package.conf "644 root:root"
     is /usr/share/doc/$package/copyright "644 root:root"
+    is /usr/share/man/man1/$package.1.gz "644 root:root"
+    is /usr/share/bash-completion/completions/$package "644 root:root"
     gone /etc/systemd/system/multi-user.target.wants/$package.service
     inside getent passwd $package | grep -q '/nologin$' || fail "$package is no user, or can log in"
     [ "$(inside id -gn $package)" = $package ] || fail "$package has no group of its own"
