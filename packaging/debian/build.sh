@@ -5,7 +5,8 @@
 #   packaging/debian/build.sh aarch64      for another one: x86_64 or aarch64
 #
 # They land in target/debian. What goes where stands in Cargo.toml; cargo-deb does the work:
-# cargo install --locked --no-default-features cargo-deb. The same commit gives the same bytes.
+# cargo install --locked --no-default-features cargo-deb. The same commit gives the same bytes. Where s3up-manual is
+# built already, S3UP_MANUAL=target/debug/s3up-manual spares building it.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -41,7 +42,7 @@ SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct)}
 export SOURCE_DATE_EPOCH
 
 rm -rf target/manual
-cargo manual target/manual
+if [ -n "${S3UP_MANUAL:-}" ]; then "$S3UP_MANUAL" target/manual; else cargo manual target/manual; fi
 packaging/third-party | gzip -9n > target/third-party.txt.gz
 
 rm -rf target/debian
