@@ -2,8 +2,9 @@
 
 use s3up::program::{self, Failure};
 use s3up::server::arguments::{
-    Alert, Arguments, Check, Clients, Command, Completions, Keygen, Report,
+    Alert, Arguments, Check, Clients, Command, Completions, Healthcheck, Keygen, Report,
 };
+use s3up::server::healthcheck::Question;
 use s3up::server::tables::{self, TablesError, Verdict, Wanted};
 use s3up::table::Paint;
 use s3up::version;
@@ -29,6 +30,7 @@ fn main() -> ExitCode {
         Some(Command::Completions(Completions { shell })) => {
             program::completions::<Arguments>("s3up-server", shell)
         }
+        Some(Command::Healthcheck(command)) => healthcheck(config, command),
         Some(Command::Keygen(Keygen {})) => keygen(),
         Some(Command::Report(command)) => report(config, command),
     };
@@ -88,6 +90,13 @@ fn alert(file: Option<PathBuf>, command: Alert) -> Result<ExitCode, Failure> {
         true => Ok(ExitCode::SUCCESS),
         false => Ok(ExitCode::FAILURE),
     }
+}
+
+fn healthcheck(file: Option<PathBuf>, command: Healthcheck) -> Result<ExitCode, Failure> {
+    let example = "s3up-server healthcheck -c /etc/s3up/server.yaml";
+    let (_, config) = program::read_config(file, command.config, example, server::config::parse)?;
+    let question = if command.ready { Question::Ready } else { Question::Alive };
+    program::print(server::healthcheck::run(&config.server, question).map_err(Failure::run)?)
 }
 
 fn keygen() -> Result<ExitCode, Failure> {

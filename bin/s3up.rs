@@ -2,7 +2,9 @@
 //! the rest is the library's.
 
 use s3up::checklist::Form;
-use s3up::client::arguments::{Arguments, Check, Command, Completions, Report, Scan, Status};
+use s3up::client::arguments::{
+    Arguments, Check, Command, Completions, Healthcheck, Report, Scan, Status,
+};
 use s3up::client::daily::command::ReportError;
 use s3up::client::dry_run::DryRunError;
 use s3up::client::herald::Bar;
@@ -31,6 +33,7 @@ fn main() -> ExitCode {
         Some(Command::Completions(Completions { shell })) => {
             program::completions::<Arguments>("s3up", shell)
         }
+        Some(Command::Healthcheck(command)) => healthcheck(config, command),
         Some(Command::Report(command)) => report(config, command),
         Some(Command::Scan(command)) => scan(config, command),
         Some(Command::Status(command)) => status(config, command),
@@ -67,6 +70,11 @@ fn check(file: Option<PathBuf>, command: Check) -> Result<ExitCode, Failure> {
         true => Ok(ExitCode::SUCCESS),
         false => Ok(ExitCode::FAILURE),
     }
+}
+
+fn healthcheck(file: Option<PathBuf>, command: Healthcheck) -> Result<ExitCode, Failure> {
+    let (_, config) = read(file, "s3up healthcheck", command.config)?;
+    program::print(client::healthcheck::run(&config.database).map_err(Failure::run)?)
 }
 
 fn status(file: Option<PathBuf>, command: Status) -> Result<ExitCode, Failure> {

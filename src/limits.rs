@@ -32,8 +32,16 @@ pub const API_KEY_BYTES_ADVISED: usize = 32;
 /// Longest API key, in bytes: a header line has to hold it.
 pub const API_KEY_BYTES_MAX: usize = 512;
 
+/// How long `s3up-server healthcheck` waits in all: less than those who ask by it wait themselves, which
+/// is mostly 10 s or 30, and long enough for a machine that is busy.
+pub const HEALTHCHECK_MAX: Duration = Duration::from_secs(5);
+
 /// Largest configuration file, in bytes.
 pub const CONFIG_BYTES_MAX: u64 = 1024 * 1024;
+
+/// Largest file that holds a secret and nothing else, in bytes: of all that may stand in one, an address
+/// with a token in it is the longest, and browsers and servers take no more of those.
+pub const SECRET_FILE_BYTES_MAX: u64 = 8 * 1024;
 
 /// Between two looks at `server.yaml` and the certificate. What is seen to have changed is read at
 /// the next look, if it has come to rest.

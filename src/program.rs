@@ -6,8 +6,8 @@
 #![expect(clippy::print_stderr, reason = "a program speaks to its terminal")]
 
 use crate::completions::{self, Shell};
-use crate::config::{ConfigError, Environment};
-use crate::limits::CONFIG_BYTES_MAX;
+use crate::config::{ConfigError, Outside};
+use crate::limits::{CONFIG_BYTES_MAX, SECRET_FILE_BYTES_MAX};
 use argh::{ArgsInfo, TopLevelCommand};
 use std::error::Error;
 use std::fmt::Display;
@@ -79,7 +79,9 @@ pub fn arguments<T: TopLevelCommand>() -> Result<T, ExitCode> {
     let (program, rest) = words.split_first().unwrap_or((&"s3up", &[]));
     let name = Path::new(program).file_name().and_then(|name| name.to_str()).unwrap_or(program);
     T::from_args(&[name], rest).map_err(|early| match early.status {
-        Ok(()) => print(shown(&early.output)).unwrap_or_else(|failure| report(Err(failure))),
+        Ok(()) => {
+            print(folded(&early.output).trim_end()).unwrap_or_else(|failure| report(Err(failure)))
+        }
         Err(()) => {
             let output = early.output.trim();
             report(Err(Failure::usage(format!("{output}\nfor help: {name} --help"))))
@@ -89,31 +91,29 @@ pub fn arguments<T: TopLevelCommand>() -> Result<T, ExitCode> {
 
 /// Help as a terminal of 80 columns shows it well. `argh` folds the texts of options and commands and
 /// nothing else, and calls the exit codes of a success errors, too.
-fn shown(help: &str) -> String {
-    let help = help.trim_end().replace("\nError codes:\n", "\nExit codes:\n");
-    // Usage and examples are for the clipboard.
-    let is_whole = |line: &str| line.starts_with("Usage:") || line.contains(" -c /");
-    let lines =
-        help.lines().map(|line| if is_whole(line) { line.to_owned() } else { folded(line) });
-    lines.collect::<Vec<_>>().join("\n")
-}
-
-/// A line as several, each as far to the right as it is.
-fn folded(line: &str) -> String {
-    let text = line.trim_start();
-    let indent = &line[..line.len() - text.len()];
-    let (mut folded, mut column) = (indent.to_owned(), indent.len());
-    for (at, word) in text.split(' ').enumerate() {
-        if at > 0 && column + 1 + word.len() > HELP_COLUMNS {
-            folded.push('\n');
-            folded.push_str(indent);
-            column = indent.len();
-        } else if at > 0 {
-            folded.push(' ');
-            column += 1;
+fn folded(help: &str) -> String {
+    let help = help.replace("\nError codes:\n", "\nExit codes:\n");
+    let mut folded = String::new();
+    for line in help.lines() {
+        let text = line.trim_start();
+        let indent = line.len() - text.len();
+        // Usage and examples are for the clipboard.
+        if line.starts_with("Usage:") || text.contains(" -c /") || line.len() <= HELP_COLUMNS {
+            folded.push_str(line);
+        } else {
+            let mut column = 0;
+            for word in text.split(' ') {
+                if column > 0 && column + 1 + word.len() > HELP_COLUMNS {
+                    folded.push('\n');
+                    column = 0;
+                }
+                let room = if column == 0 { indent } else { 1 };
+                folded.extend(std::iter::repeat_n(' ', room));
+                folded.push_str(word);
+                column += room + word.len();
+            }
         }
-        folded.push_str(word);
-        column += word.len();
+        folded.push('\n');
     }
     folded
 }
@@ -133,7 +133,7 @@ pub fn read_config<T>(
     before: Option<PathBuf>,
     behind: Option<PathBuf>,
     example: &str,
-    parse: impl FnOnce(&str, &str, Environment<'_>) -> Result<T, ConfigError>,
+    parse: impl FnOnce(&str, &str, Outside<'_>) -> Result<T, ConfigError>,
 ) -> Result<(PathBuf, T), Failure> {
     let file = match (before, behind) {
         (Some(before), Some(behind)) if before != behind => Err(Failure::usage(format!(
@@ -147,17 +147,30 @@ pub fn read_config<T>(
     Ok((file, config))
 }
 
-/// Reads a configuration file with the parser for it. Its variables are the process's.
+/// Reads a configuration file with the parser for it, and the files with secrets that it names. Its
+/// variables are the process's.
 pub fn load_config<T>(
     file: &Path,
-    parse: impl FnOnce(&str, &str, Environment<'_>) -> Result<T, ConfigError>,
+    parse: impl FnOnce(&str, &str, Outside<'_>) -> Result<T, ConfigError>,
 ) -> Result<T, ConfigError> {
     let name = file.display().to_string();
     let text = read_text(file).map_err(|error| {
         let hint = "hint: name a readable YAML file by -c";
         ConfigError::whole_file(&name, format!("cannot read it: {error}; {hint}"))
     })?;
-    parse(&name, &text, &|variable| std::env::var(variable).ok())
+    let variable = |name: &str| std::env::var(name).ok();
+    parse(&name, &text, Outside { variable: &variable, file: &secret_file })
+}
+
+/// The bytes of a file that should hold a secret: one more than may be, at most. Only a regular file is
+/// opened: a pipe would hold up for ever who reads a configuration again, and has nothing for him.
+fn secret_file(file: &Path) -> io::Result<Vec<u8>> {
+    if !std::fs::metadata(file)?.is_file() {
+        return Err(io::Error::other("it is no regular file"));
+    }
+    let mut bytes = Vec::new();
+    File::open(file)?.take(SECRET_FILE_BYTES_MAX + 1).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 fn read_text(file: &Path) -> io::Result<String> {

@@ -4,7 +4,7 @@ use crate::server_metrics;
 use crate::support::prometheus;
 use s3up::client;
 use s3up::client::progress::{ScanDone, ServerState, Snapshot};
-use s3up::config::ConfigError;
+use s3up::config::{ConfigError, Outside};
 use s3up::server;
 use std::collections::BTreeSet;
 
@@ -12,17 +12,19 @@ const CLIENT: &str = include_str!("../packaging/client.example.yaml");
 const SERVER: &str = include_str!("../packaging/server.example.yaml");
 const README: &str = include_str!("../README.md");
 
-/// Any variable is set, to something that can be a key.
-fn environment(name: &str) -> Option<String> {
-    Some(format!("the-value-of-{name}-in-this-test"))
-}
+/// Any variable is set, to something that can be a key, or be looked up as the start of a path; and in
+/// any file there is a key.
+const OUTSIDE: Outside<'static> = Outside {
+    variable: &|name| Some(format!("/the-value-of-{name}-in-this-test")),
+    file: &|path| Ok(format!("what-stands-in-{}\n", path.display()).into_bytes()),
+};
 
 fn client(text: &str) -> Result<client::config::Config, ConfigError> {
-    client::config::parse("client.yaml", text, &environment)
+    client::config::parse("client.yaml", text, OUTSIDE)
 }
 
 fn server(text: &str) -> Result<server::config::Config, ConfigError> {
-    server::config::parse("server.yaml", text, &environment)
+    server::config::parse("server.yaml", text, OUTSIDE)
 }
 
 fn yaml_blocks_below(heading: &str) -> Vec<&'static str> {

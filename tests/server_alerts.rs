@@ -12,6 +12,7 @@ use crate::support::tls_front::TlsFront;
 use crate::support::waiting::{DEADLINE, eventually};
 use rusqlite::{Connection, params};
 use s3up::clock;
+use s3up::config::Outside;
 use s3up::server::activity::Activity;
 use s3up::server::alerts::message::Message;
 use s3up::server::alerts::{Alerts, command, ways};
@@ -294,7 +295,7 @@ fn config(on_silent: &str) -> Config {
         "server: {{}}\ndirectory: {{path: /x}}\ndatabase: {{path: /d}}\nclients: [{{name: web, api_key: \
          \"{WEB_KEY}\"}}]\nreports: {{late_after_hours: 26, on_silent: {on_silent}}}\n"
     );
-    config::parse("server.yaml", &text, &|_| None).unwrap()
+    config::parse("server.yaml", &text, Outside::NOTHING).unwrap()
 }
 
 #[test]

@@ -14,7 +14,7 @@ use std::path::PathBuf;
     description = "Watches folders and backs up every file that comes to rest there, through an \
                    s3up-server.\n\n\
                    Runs until SIGTERM or SIGINT. What it does is logged to standard error; \
-                   RUST_LOG=s3up=debug says more.",
+                   RUST_LOG=s3up=debug says more. On SIGHUP the configuration file is read again.",
     example = "s3up check -c /etc/s3up/client.yaml",
     example = "s3up -c /etc/s3up/client.yaml",
     example = "s3up status -c /etc/s3up/client.yaml",
@@ -45,6 +45,7 @@ pub struct Arguments {
 pub enum Command {
     Check(Check),
     Completions(Completions),
+    Healthcheck(Healthcheck),
     Report(Report),
     Scan(Scan),
     Status(Status),
@@ -88,6 +89,25 @@ pub struct Completions {
     /// bash, zsh or fish
     #[argh(positional)]
     pub shell: Shell,
+}
+
+/// Ask the client that runs with this configuration whether it lives: for containers and monitoring.
+#[derive(ArgsInfo, FromArgs)]
+#[argh(
+    subcommand,
+    name = "healthcheck",
+    help_triggers("-h", "--help", "help"),
+    example = "s3up healthcheck -c /etc/s3up/client.yaml",
+    note = "A client that cannot back up everything lives all the same; s3up status tells how the backup \
+            stands.",
+    error_code(0, "a client is running and answers"),
+    error_code(1, "none is, or it does not answer"),
+    error_code(2, "the command line or the configuration is wrong")
+)]
+pub struct Healthcheck {
+    /// the configuration file
+    #[argh(option, short = 'c', arg_name = "file")]
+    pub config: Option<PathBuf>,
 }
 
 /// Show what this client would report of today to its server, or send it.

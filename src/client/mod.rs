@@ -24,6 +24,7 @@ pub mod filter;
 pub mod fingerprint;
 pub mod folders;
 pub mod form;
+pub mod healthcheck;
 pub mod herald;
 pub mod hints;
 mod life;

@@ -44,7 +44,9 @@ mod tests {
             "server: {{url: 'http://localhost', api_key: 0123456789abcdef}}\ndatabase: {{path: /d}}\n\
              watches: [{{local_path: {path:?}, recursive: {recursive}}}]\n"
         );
-        let config = crate::client::config::parse("client.yaml", &text, &|_| None).unwrap();
+        let config =
+            crate::client::config::parse("client.yaml", &text, crate::config::Outside::NOTHING)
+                .unwrap();
         needed(&Scope::new(config.watches, &config.database))
     }
 

@@ -47,7 +47,7 @@ fn bash(program: &str, description: &CommandInfoWithArgs, line: &str, expected: 
 fn bash_completes_commands_options_and_files() {
     let (client, server) = (client(), server());
     for (line, expected) in [
-        ("s3up ", "check completions report scan status"),
+        ("s3up ", "check completions healthcheck report scan status"),
         ("s3up s", "scan status"),
         ("s3up -", "--help --config --version"),
         ("s3up check ", "--help --config --json"),
@@ -93,7 +93,7 @@ fn fish(line: &str, expected: &[&str]) {
 
 #[test]
 fn fish_completes_commands_options_and_files() {
-    fish("s3up ", &["check", "completions", "report", "scan", "status"]);
+    fish("s3up ", &["check", "completions", "healthcheck", "report", "scan", "status"]);
     fish("s3up scan --", &["--config", "--dry-run", "--help", "--json"]);
     fish("s3up completions ", &["bash", "fish", "zsh"]);
     fish("s3up-server report --client ", &[]);
@@ -136,7 +136,7 @@ fn zsh(line: &str, expected: &[&str]) {
 
 #[test]
 fn zsh_completes_commands_options_and_files() {
-    zsh("s3up ", &["check", "completions", "report", "scan", "status"]);
+    zsh("s3up ", &["check", "completions", "healthcheck", "report", "scan", "status"]);
     zsh("s3up scan --", &["--config", "--dry-run", "--help", "--json"]);
     zsh("s3up completions ", &["bash", "fish", "zsh"]);
     zsh("s3up -c check st", &["status"]);

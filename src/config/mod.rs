@@ -1,15 +1,19 @@
 //! Reads a YAML configuration and reports everything that is wrong with it at once.
 //!
-//! Pure: text in, values or [`ConfigError`] out; the environment is an argument. Which keys there
-//! are is the business of `client::config` and `server::config`; this module knows how to ask for
-//! one, how to replace `${VAR}`, and how to say where a problem stands.
+//! Pure: text in, values or [`ConfigError`] out; what is outside of the text, variables and files with
+//! secrets, is an argument. Which keys there are is the business of `client::config` and
+//! `server::config`; this module knows how to ask for one, how to replace `${VAR}`, and how to say
+//! where a problem stands.
 //!
 //! A reader asks a [`Section`] for each key it knows. `None` always means "a problem was noted", so
 //! a reader asks for everything first and puts its result together last.
 
 mod line;
+mod outside;
 #[cfg(test)]
 mod tests;
+
+pub use outside::Outside;
 
 use crate::limits::CONFIG_PROBLEMS_MAX;
 use line::{Step, line_of};
@@ -18,9 +22,7 @@ use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::fmt::{self, Display};
 use std::ops::RangeInclusive;
-
-/// Looks up an environment variable.
-pub type Environment<'e> = &'e dyn Fn(&str) -> Option<String>;
+use std::path::Path;
 
 /// Everything that is wrong with one configuration file; one line each.
 #[derive(Debug, PartialEq, Eq)]
@@ -82,7 +84,7 @@ impl ConfigError {
 pub fn parse<T>(
     file: &str,
     text: &str,
-    environment: Environment<'_>,
+    outside: Outside<'_>,
     read: impl FnOnce(&Section<'_>) -> Option<T>,
 ) -> Result<T, ConfigError> {
     let root: Value = serde_yaml::from_str(text).map_err(|error| ConfigError {
@@ -93,7 +95,7 @@ pub fn parse<T>(
             message: format!("not valid YAML: {error}{}", hint(&error)),
         }],
     })?;
-    let reader = Reader { text, environment, problems: RefCell::default() };
+    let reader = Reader { text, outside, problems: RefCell::default() };
     let value = reader.enter(vec![], &root, read);
     let problems = reader.problems.into_inner();
     match value {
@@ -113,7 +115,7 @@ fn hint(error: &serde_yaml::Error) -> &'static str {
 
 struct Reader<'d> {
     text: &'d str,
-    environment: Environment<'d>,
+    outside: Outside<'d>,
     problems: RefCell<Vec<Problem>>,
 }
 
@@ -304,6 +306,43 @@ impl Section<'_> {
         Some(secrets.pop())
     }
 
+    /// One secret text that stands here or alone in a file, which `{key}_file` names; its absence is a
+    /// problem.
+    pub fn secret_or_file<T, E: Display>(
+        &self,
+        key: &str,
+        parse: impl Fn(&str) -> Result<T, E>,
+    ) -> Option<T> {
+        let value = self.optional_secret_or_file(key, parse)?;
+        if value.is_none() {
+            self.problem(key, format!("is missing; {key}_file may name a file that holds it"));
+        }
+        value
+    }
+
+    /// One secret text that stands here or alone in a file, which `{key}_file` names, or that is absent;
+    /// `Some(None)` then.
+    pub fn optional_secret_or_file<T, E: Display>(
+        &self,
+        key: &str,
+        parse: impl Fn(&str) -> Result<T, E>,
+    ) -> Option<Option<T>> {
+        let of_file = format!("{key}_file");
+        match (self.has(key), self.has(&of_file)) {
+            (true, true) => {
+                self.problem(&of_file, format!("stands beside {key}: take one of the two out"));
+                None
+            }
+            (_, false) => self.optional_secret(key, parse),
+            // What stands in the file is shown by no message, so what is wrong with it has to say whose
+            // fault it is.
+            (false, true) => self.optional(&of_file, |path| {
+                let text = self.reader.outside.secret(Path::new(path))?;
+                parse(&text).map_err(|error| format!("what stands in it {error}"))
+            }),
+        }
+    }
+
     /// `true` or `false`.
     pub fn flag(&self, key: &str, default: bool) -> Option<bool> {
         Some(self.optional_flag(key)?.unwrap_or(default))
@@ -418,7 +457,7 @@ impl Section<'_> {
                 return None;
             }
         };
-        match substitute(&text, self.reader.environment) {
+        match self.reader.outside.substitute(&text) {
             // A value from the environment is shown by its variable: it may be a secret.
             Ok(replaced) => Some(Scalar { shown: format!("{text:?}"), text: replaced }),
             Err(error) => {
@@ -440,34 +479,4 @@ impl Section<'_> {
             self.problem(&name, format!("unknown key; known here: {list}"));
         }
     }
-}
-
-/// Replaces every `${NAME}`; `$${` stands for a literal `${`.
-fn substitute(text: &str, environment: Environment<'_>) -> Result<String, String> {
-    let mut replaced = String::new();
-    let mut rest = text;
-    while let Some(start) = rest.find("${") {
-        if let Some(before) = rest[..start].strip_suffix('$') {
-            replaced.push_str(before);
-            replaced.push_str("${");
-            rest = &rest[start + 2..];
-            continue;
-        }
-        replaced.push_str(&rest[..start]);
-        let (name, after) = rest[start + 2..]
-            .split_once('}')
-            .ok_or("a '${' without its '}'; write '$${' for the characters themselves")?;
-        let valid = !name.is_empty()
-            && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
-            && !name.as_bytes()[0].is_ascii_digit();
-        if !valid {
-            return Err(format!("${{{name}}} does not name an environment variable"));
-        }
-        replaced.push_str(&environment(name).ok_or_else(|| {
-            format!("the environment variable {name} is not set; set it or write the value here")
-        })?);
-        rest = after;
-    }
-    replaced.push_str(rest);
-    Ok(replaced)
 }

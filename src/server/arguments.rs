@@ -50,6 +50,7 @@ pub enum Command {
     Check(Check),
     Clients(Clients),
     Completions(Completions),
+    Healthcheck(Healthcheck),
     Keygen(Keygen),
     Report(Report),
 }
@@ -140,6 +141,29 @@ pub struct Completions {
     /// bash, zsh or fish
     #[argh(positional)]
     pub shell: Shell,
+}
+
+/// Ask the server that runs with this configuration whether it is well: for containers and monitoring.
+#[derive(ArgsInfo, FromArgs)]
+#[argh(
+    subcommand,
+    name = "healthcheck",
+    help_triggers("-h", "--help", "help"),
+    example = "s3up-server healthcheck -c /etc/s3up/server.yaml",
+    example = "s3up-server healthcheck --ready -c /etc/s3up/server.yaml",
+    note = "It is asked where it listens, and needs no key.",
+    error_code(0, "it is well"),
+    error_code(1, "it is not, or nobody answers"),
+    error_code(2, "the command line or the configuration is wrong")
+)]
+pub struct Healthcheck {
+    /// the configuration file
+    #[argh(option, short = 'c', arg_name = "file")]
+    pub config: Option<PathBuf>,
+
+    /// ask whether its store is ready, too
+    #[argh(switch)]
+    pub ready: bool,
 }
 
 /// Make a new API key for one client, and the digest by which the server knows it.

@@ -1,11 +1,11 @@
 //! The address that the server listens on.
 //!
-//! Runs on the main thread, at start.
+//! Runs on the main thread, at start, and in commands that look for the server.
 
 use crate::limits::gate::BACKLOG;
 use crate::server::config::Server;
 use std::io;
-use std::net::{TcpListener, ToSocketAddrs as _};
+use std::net::{SocketAddr, TcpListener, ToSocketAddrs as _};
 
 /// The address cannot be listened on.
 #[derive(Debug, thiserror::Error)]
@@ -17,20 +17,22 @@ pub struct ListenError {
     pub cause: io::Error,
 }
 
+/// Where the configuration says that the server listens: the first address of its host.
+pub fn address(server: &Server) -> io::Result<SocketAddr> {
+    let mut addresses = (server.host.as_str(), server.port).to_socket_addrs()?;
+    addresses.next().ok_or_else(|| io::Error::other("the name has no address"))
+}
+
 /// Listens where the configuration says.
 pub fn listen(server: &Server) -> Result<TcpListener, ListenError> {
-    let address = format!("{}:{}", server.host, server.port);
-    let addresses = (server.host.as_str(), server.port).to_socket_addrs();
-    let first = addresses.and_then(|mut addresses| {
-        addresses.next().ok_or_else(|| io::Error::other("the name has no address"))
-    });
-    let listener = first.and_then(|address| {
+    let listener = address(server).and_then(|address| {
         let listener = TcpListener::bind(address)?;
         // Once more, for a longer queue than the standard library's.
         rustix::net::listen(&listener, BACKLOG)?;
         Ok(listener)
     });
-    listener.map_err(|cause| ListenError { address, cause })
+    let address = || format!("{}:{}", server.host, server.port);
+    listener.map_err(|cause| ListenError { address: address(), cause })
 }
 
 /// Says how the server can be reached, and warns if it should not be. Returns what it said.

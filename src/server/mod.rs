@@ -14,6 +14,7 @@ pub mod clients;
 pub mod config;
 pub mod gate;
 pub mod handlers;
+pub mod healthcheck;
 pub mod intake;
 pub mod key;
 pub mod lanes;

@@ -2,26 +2,29 @@
 //! is the file.
 
 use s3up::client::config as client;
+use s3up::config::Outside;
 use s3up::limits::{
     CONFIG_PROBLEMS_MAX, DEBOUNCE_SECONDS_MAX, DEBOUNCE_SECONDS_MIN, OBJECT_BYTES_MAX,
 };
 use s3up::server::config as server;
 use s3up::server::store::s3::Identity;
 use serde_yaml::Value;
-use std::path::Component;
+use std::path::{Component, Path};
 
-/// What the variable `KEY` holds, and no message may.
+/// What the variable `KEY` and every file with a secret hold, and no message may.
 const HIDDEN: &str = "sk_live_from-the-environment-0123456789";
 
 pub(super) fn judge(bytes: &[u8]) {
     let Some((kind, text)) = bytes.split_first() else { return };
     let Ok(text) = std::str::from_utf8(text) else { return };
     let environment = |name: &str| (name == "KEY").then(|| HIDDEN.to_owned());
+    let file = |_: &Path| Ok(HIDDEN.as_bytes().to_vec());
+    let outside = Outside { variable: &environment, file: &file };
     let error = if kind.is_multiple_of(2) {
-        let parsed = client::parse("c.yaml", text, &environment);
+        let parsed = client::parse("c.yaml", text, outside);
         parsed.map(|config| client(&config)).err()
     } else {
-        let parsed = server::parse("c.yaml", text, &environment);
+        let parsed = server::parse("c.yaml", text, outside);
         parsed.map(|config| server(&config)).err()
     };
     if let Some(error) = error {

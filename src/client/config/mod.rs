@@ -10,7 +10,7 @@ pub use server::Server;
 pub use watches::Watch;
 
 use crate::client::bandwidth::Rate;
-use crate::config::{self, ConfigError, Environment, Section};
+use crate::config::{self, ConfigError, Outside, Section};
 use crate::limits::{
     BANDWIDTH_MEGABITS_MAX, BANDWIDTH_MEGABITS_MIN, DEBOUNCE_SECONDS_MAX, DEBOUNCE_SECONDS_MIN,
     UPLOAD_BYTES_PER_SECOND_MIN, WAIT_DEFAULT, WAIT_SECONDS_MAX,
@@ -71,8 +71,8 @@ pub struct Upload {
 }
 
 /// Reads a configuration. `file` is the name problems are reported under.
-pub fn parse(file: &str, text: &str, environment: Environment<'_>) -> Result<Config, ConfigError> {
-    config::parse(file, text, environment, |root| {
+pub fn parse(file: &str, text: &str, outside: Outside<'_>) -> Result<Config, ConfigError> {
+    config::parse(file, text, outside, |root| {
         let server = root.section("server", server::read);
         let database = root.section("database", |section| section.required("path", absolute_path));
         let watches = watches::read(root);
@@ -202,7 +202,7 @@ upload:
 "#;
 
     fn read(text: &str) -> Result<Config, String> {
-        parse("client.yaml", text, &|_| None).map_err(|error| error.to_string())
+        parse("client.yaml", text, Outside::NOTHING).map_err(|error| error.to_string())
     }
 
     fn check(text: &str, expected: &str) {

@@ -25,7 +25,7 @@ pub(super) fn read(section: &Section<'_>) -> Option<Server> {
     let plaintext = section.flag("allow_plaintext", false);
     let url = section.required("url", |text| server_url(text, plaintext.unwrap_or(true)));
     let trust = trust(section, url.as_deref());
-    let api_key = section.secret("api_key", Secret::api_key);
+    let api_key = section.secret_or_file("api_key", Secret::api_key);
     plaintext?;
     Some(Server { url: url?, trust: trust?, api_key: api_key? })
 }
@@ -92,7 +92,7 @@ fn trust(section: &Section<'_>, url: Option<&str>) -> Option<Trust> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config;
+    use crate::config::{self, Outside};
 
     const A: &str = "0000000000000000000000000000000000000000000000000000000000000000";
     const B: &str = "BA:78:16:BF:8F:01:CF:EA:41:41:40:DE:5D:AE:22:23:\
@@ -100,7 +100,7 @@ mod tests {
 
     fn check(rest: &str, expected: &str) {
         let text = format!("api_key: 0123456789abcdef\n{rest}");
-        let shown = match config::parse("client.yaml", &text, &|_| None, read) {
+        let shown = match config::parse("client.yaml", &text, Outside::NOTHING, read) {
             Ok(server) => format!("{:?}", server.trust),
             Err(error) => error.to_string(),
         };

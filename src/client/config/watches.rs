@@ -125,11 +125,12 @@ fn nested<'w>(outer: &'w Watch, inner: &'w Watch) -> Option<(&'w Watch, &'w Watc
 mod tests {
     use super::*;
     use crate::client::config::{Config, parse};
+    use crate::config::Outside;
 
     fn read(watches: &str) -> Result<Config, String> {
         let start = "server: {url: 'https://a', api_key: 0123456789abcdef}\ndatabase: {path: /d}\n";
         let text = format!("{start}watches:\n{watches}");
-        parse("client.yaml", &text, &|_| None).map_err(|error| error.to_string())
+        parse("client.yaml", &text, Outside::NOTHING).map_err(|error| error.to_string())
     }
 
     /// One watch, with a pair of keys for each entry of its text.

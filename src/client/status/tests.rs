@@ -7,6 +7,7 @@ use crate::client::database::facts::{Facts, LastUpload, Parked};
 use crate::client::progress::{
     InHand, ScanBegun, ScanDone, ServerState, Snapshot, Trouble, Uploads, WatchState,
 };
+use crate::config::Outside;
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
@@ -19,7 +20,7 @@ fn config() -> Config {
     let yaml = "server: {url: 'https://backup.example.com', api_key: sk_0123456789abcdef}\n\
                 database: {path: /var/lib/s3up/client.db}\n\
                 watches: [{local_path: /data/a, remote_prefix: a/}]\n";
-    config::parse("client.yaml", yaml, &|_| None).unwrap()
+    config::parse("client.yaml", yaml, Outside::NOTHING).unwrap()
 }
 
 /// A client that runs well and has nothing to do.

@@ -63,7 +63,7 @@ impl Roots {
         let reason = found.errors.first().map_or("none found".to_owned(), ToString::to_string);
         log::warn!(
             "the system has no CA certificates ({reason}); built-in ones are used; hint: install \
-             the package ca-certificates"
+             the package ca-certificates, or, in a container, mount /etc/ssl/certs"
         );
         let roots = webpki_roots::TLS_SERVER_ROOTS.to_vec();
         Self { store: RootCertStore { roots }, source: Source::BuiltIn }

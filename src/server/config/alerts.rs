@@ -47,7 +47,7 @@ pub struct AlertWebhook {
 /// Reads `on_silent`.
 pub(super) fn read(section: &Section<'_>) -> Option<OnSilent> {
     let command = command(section);
-    let webhook = section.optional_secret("webhook", address);
+    let webhook = section.optional_secret_or_file("webhook", address);
     let ca_file = section.optional("ca_file", |text| match Path::new(text).is_absolute() {
         true => Ok(PathBuf::from(text)),
         false => Err("is not an absolute path"),
@@ -122,6 +122,7 @@ fn address(text: &str) -> Result<(Secret, String), &'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Outside;
     use crate::server::config::{Config, parse};
 
     const REST: &str = "server: {}\ndirectory: {path: /x}\ndatabase: {path: /d}\n\
@@ -130,7 +131,12 @@ mod tests {
     fn read(on_silent: &str) -> Result<Config, String> {
         let text = format!("{REST}reports:\n  on_silent:\n{on_silent}\n");
         let environment = |name: &str| (name == "TOKEN").then(|| "hidden-token".to_owned());
-        parse("server.yaml", &text, &environment).map_err(|error| error.to_string())
+        let file = |path: &Path| match path.to_str() {
+            Some("/webhook") => Ok(b"https://a.example.com/hidden\n".to_vec()),
+            _ => Ok(b"ftp://a.example.com/hidden".to_vec()),
+        };
+        let outside = Outside { variable: &environment, file: &file };
+        parse("server.yaml", &text, outside).map_err(|error| error.to_string())
     }
 
     #[test]
@@ -156,6 +162,10 @@ mod tests {
         assert_eq!(webhook.ca_file, Some("/etc/ca.pem".into()));
         assert!(!format!("{config:?}").contains("hidden"), "{config:?}");
         assert!(read("").unwrap().on_silent.is_empty());
+        let of_file = read("    webhook_file: /webhook\n    ca_file: /etc/ca.pem").unwrap();
+        let webhook = of_file.on_silent.webhook.as_ref().unwrap();
+        assert_eq!(webhook.url.expose(), "https://a.example.com/hidden");
+        assert!(!format!("{of_file:?}").contains("hidden"), "{of_file:?}");
         let one = read("    command: /bin/true").unwrap().on_silent.command.unwrap();
         assert_eq!((one.program, one.arguments), ("/bin/true".into(), vec![]));
     }
@@ -183,6 +193,10 @@ mod tests {
             ],
         );
         check("    command: []", &["command: is an empty list"]);
+        check(
+            "    webhook_file: /ftp",
+            &["webhook_file: \"/ftp\": what stands in it is not an address"],
+        );
         check("    command: [/a, \"hidden\\0\"]", &["command[1]: holds a NUL"]);
         for (address, problem) in [
             ("http://hidden.example.com/", "would be sent unencrypted"),
@@ -213,7 +227,8 @@ mod tests {
             "{}reports: {{on_silent: {{command: /bin/true}}}}\n",
             REST.replace("database: {path: /d}\n", "")
         );
-        let error = parse("server.yaml", &text, &|_| None).map(drop).unwrap_err().to_string();
+        let error =
+            parse("server.yaml", &text, Outside::NOTHING).map(drop).unwrap_err().to_string();
         let expected = "server.yaml:4: reports.on_silent: needs database.path, where it is remembered \
                         what was told";
         assert_eq!(error, expected);

@@ -17,7 +17,7 @@ pub use limits::Limits;
 pub use people::{Administrator, Client};
 pub use store::{S3, StoreConfig};
 
-use crate::config::{self, ConfigError, Environment, Section};
+use crate::config::{self, ConfigError, Outside, Section};
 use crate::remote_path::RemotePrefix;
 use ipnet::IpNet;
 use std::net::IpAddr;
@@ -82,8 +82,8 @@ pub struct Tls {
 const MB: u64 = 1024 * 1024;
 
 /// Reads a configuration. `file` is the name problems are reported under.
-pub fn parse(file: &str, text: &str, environment: Environment<'_>) -> Result<Config, ConfigError> {
-    config::parse(file, text, environment, |root| {
+pub fn parse(file: &str, text: &str, outside: Outside<'_>) -> Result<Config, ConfigError> {
+    config::parse(file, text, outside, |root| {
         let server = root.section("server", server);
         let store = store::read(root);
         let people = people::read(root);

@@ -95,22 +95,25 @@ fn s3(section: &Section<'_>) -> Option<(StoreConfig, RemotePrefix)> {
 /// Keys, a profile, or nothing. Half of the keys is a mistake that must not end with somebody else's
 /// rights, and of two answers one would be ignored in silence.
 fn identity(section: &Section<'_>) -> Option<Identity> {
-    let access_key_id = section.optional("access_key_id", not_empty);
-    let secret = |key| section.optional_secret(key, |text| not_empty(text).map(Secret::new));
-    let secret_access_key = secret("secret_access_key");
-    let session_token = secret("session_token");
+    let hidden = |text: &str| not_empty(text).map(Secret::new);
+    let access_key_id = section.optional_secret_or_file("access_key_id", not_empty);
+    let secret_access_key = section.optional_secret_or_file("secret_access_key", hidden);
+    let session_token = section.optional_secret("session_token", hidden);
     let profile = section.optional("profile", not_empty);
-    let keys = ["access_key_id", "secret_access_key", "session_token"];
-    let given = keys.into_iter().find(|key| section.has(key));
+    let place = |keys: &[&'static str]| keys.iter().copied().find(|key| section.has(key));
+    let id = place(&["access_key_id", "access_key_id_file"]);
+    let secret = place(&["secret_access_key", "secret_access_key_file"]);
+    let given = id.or(secret).or_else(|| place(&["session_token"]));
     if let (Some(given), true) = (given, section.has("profile")) {
         let message = format!("stands beside {given}; only one of the two can say who we are");
         section.problem("profile", message);
         return None;
     }
     if let Some(given) = given {
-        let missing = keys[..2].iter().filter(|key| !section.has(key));
-        for key in missing {
-            section.problem(key, format!("is missing: {given} is of no use without it"));
+        for (key, place) in [("access_key_id", id), ("secret_access_key", secret)] {
+            if place.is_none() {
+                section.problem(key, format!("is missing: {given} is of no use without it"));
+            }
         }
         return Some(Identity::Keys(Keys {
             access_key_id: access_key_id??,

@@ -4,6 +4,7 @@ use super::*;
 use crate::digest::Digest;
 use crate::secret::Secret;
 use crate::server::store::s3::{Deadlines, Identity, Keys};
+use std::path::Path;
 use std::time::Duration;
 
 const DOCUMENT: &str = r#"
@@ -38,7 +39,9 @@ fn environment(name: &str) -> Option<String> {
 }
 
 fn read(text: &str) -> Result<Config, String> {
-    parse("server.yaml", text, &environment).map_err(|error| error.to_string())
+    let file = |path: &Path| Ok(format!("content-of-{}\n", path.display()).into_bytes());
+    let outside = Outside { variable: &environment, file: &file };
+    parse("server.yaml", text, outside).map_err(|error| error.to_string())
 }
 
 fn check(text: &str, expected: &str) {
@@ -295,6 +298,44 @@ fn who_we_are_is_said_by_keys_or_by_a_profile_or_found_and_never_by_half_a_key()
     let shown =
         format!("{:?}", s3(&format!("{id}, secret_access_key: hidden-1, session_token: hidden-2")));
     assert!(!shown.contains("hidden"), "{shown}");
+}
+
+#[test]
+fn keys_may_stand_in_files_and_half_a_key_is_none_there_either() {
+    let keys = |id: &str, secret: &str| {
+        Identity::Keys(Keys {
+            access_key_id: id.into(),
+            secret_access_key: Secret::new(secret),
+            session_token: None,
+        })
+    };
+    let (of_id, of_secret) = (", access_key_id_file: /i", ", secret_access_key_file: /s");
+    let (id, secret) = ("content-of-/i", "content-of-/s");
+    let both = s3(&format!("{of_id}{of_secret}"));
+    assert_eq!(both.identity, keys(id, secret));
+    assert!(!format!("{both:?}").contains(secret), "{both:?}");
+    assert_eq!(s3(&format!(", access_key_id: a{of_secret}")).identity, keys("a", secret));
+    assert_eq!(s3(&format!("{of_id}, secret_access_key: s")).identity, keys(id, "s"));
+    for (rest, problem) in [
+        (
+            of_id.to_owned(),
+            "secret_access_key: is missing: access_key_id_file is of no use without it",
+        ),
+        (
+            of_secret.to_owned(),
+            "access_key_id: is missing: secret_access_key_file is of no use without it",
+        ),
+        (
+            format!("{of_id}{of_secret}, profile: p"),
+            "profile: stands beside access_key_id_file; only one of the two can say who we are",
+        ),
+        (
+            format!("{of_id}{of_secret}, secret_access_key: s"),
+            "secret_access_key_file: stands beside secret_access_key: take one of the two out",
+        ),
+    ] {
+        check(&bucket(&rest), &format!("server.yaml:1: s3.{problem}"));
+    }
 }
 
 #[test]

@@ -168,6 +168,7 @@ fn of_limits(differing: &mut Differing, old: &Limits, new: &Limits) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Outside;
     use crate::server::config;
 
     /// Clients from words such as `a:1`, which is the client `a` with the key number 1, `a:1+2` with
@@ -193,7 +194,7 @@ mod tests {
     }
 
     fn read(text: &str) -> Config {
-        config::parse("server.yaml", text, &|_| None).unwrap()
+        config::parse("server.yaml", text, Outside::NOTHING).unwrap()
     }
 
     #[test]
