@@ -31,3 +31,9 @@ pub mod tcp;
 pub mod threads;
 pub mod version;
 pub mod wire;
+
+/// Memory in static programs. musl's own allocator takes one lock for all threads: the client's scan took twice as
+/// long by it, small uploads a third longer.
+#[cfg(target_env = "musl")]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

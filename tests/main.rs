@@ -15,6 +15,7 @@ mod build_script;
 mod client_tls;
 mod client_tls_failures;
 mod documents;
+mod documents_checked;
 mod fuzz_corpora;
 mod gate_answers;
 mod gate_bodies;

@@ -21,7 +21,17 @@ pub(crate) struct Outcome {
 /// Runs a program to its end.
 #[track_caller]
 pub(crate) fn run(program: &'static str, arguments: &[&str]) -> Outcome {
-    let mut daemon = Daemon::start(program, arguments, &[]);
+    run_with(program, arguments, &[])
+}
+
+/// Runs a program to its end with these variables beside our own.
+#[track_caller]
+pub(crate) fn run_with(
+    program: &'static str,
+    arguments: &[&str],
+    environment: &[(&str, &str)],
+) -> Outcome {
+    let mut daemon = Daemon::start(program, arguments, environment);
     let code = daemon.ended().code();
     Outcome { code, stdout: daemon.stdout(), stderr: daemon.log() }
 }

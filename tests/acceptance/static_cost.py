@@ -2,7 +2,7 @@
 """What it costs that the programs which ship are static: another C library, another allocator.
 
     static_cost.py [--static target/x86_64-unknown-linux-musl/release] [--against target/release]
-                   [--rounds 5] [--files 5000] [--tree 200000] [--home /dev/shm]
+                   [--rounds 5] [--files 5000] [--tree 500000] [--home /dev/shm]
 
 Two builds of both programs take turns. Loads, over TLS and a folder in memory as the store, so that no disk
 hides the difference: small files and one large file into the server, as in `data_path.py`; FILES new small
@@ -107,7 +107,7 @@ def main():
     parser.add_argument("--against", type=Path, default=ROOT / "target/release")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--files", type=int, default=5000)
-    parser.add_argument("--tree", type=int, default=200_000)
+    parser.add_argument("--tree", type=int, default=500_000)
     parser.add_argument("--home", default="/dev/shm")
     arguments = parser.parse_args()
     builds = {"static": arguments.static.resolve(), "against": arguments.against.resolve()}
@@ -125,7 +125,7 @@ def main():
                         figures[build].append(measured)
             print(f"| {load} ", end="")
             for ours, theirs in zip(zip(*figures["static"]), zip(*figures["against"])):
-                print(f"| {spread(ours)} | {spread([a / b for a, b in zip(ours, theirs)])} ", end="")
+                print(f"| {spread(ours)} | {spread([a / b for a, b in zip(ours, theirs) if b])} ", end="")
             print("|", flush=True)
 
 
