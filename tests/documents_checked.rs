@@ -11,6 +11,7 @@ use crate::support::daemon::{CLIENT, Daemon, SERVER};
 use crate::support::s3_server::{BUCKET, REGION};
 use crate::support::server::{WEB_KEY, free_port, listening_port};
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use tempfile::TempDir;
 
@@ -80,7 +81,9 @@ impl Place {
         {
             fs::write(below("etc/s3up").join(name), format!("{text}\n")).unwrap();
         }
-        fs::write(below("usr/local/bin/s3up-alert"), "#!/bin/sh\n").unwrap();
+        let alert = below("usr/local/bin/s3up-alert");
+        fs::write(&alert, "#!/bin/sh\n").unwrap();
+        fs::set_permissions(&alert, fs::Permissions::from_mode(0o755)).unwrap();
         let bucket = Bucket::new(Kind::S3, root.path());
         Self { bucket, authority, identity, port: free_port(), root }
     }

@@ -75,7 +75,7 @@ fn from_a_root_that_holds_nothing_else_the_pair_moves_a_file_to_s3() {
     let mut server = root.start(SERVER, &["-c", "/server.yaml"]);
     listening_port(&server);
     let checked = root.run(CLIENT, &["check", "-c", "/client.yaml"]);
-    assert!(checked.contains("the server takes the key"), "{checked}");
+    assert!(checked.contains("the server accepts it"), "{checked}");
 
     let mut client = root.start(CLIENT, &["-c", "/client.yaml"]);
     client.wait_for("scan (start)");
