@@ -13,7 +13,6 @@
 if [ "${1:-}" = inside ]; then
     set -euo pipefail
     work=$2
-    hostname "$3"
     mount --make-rprivate /
     mount -t tmpfs tmpfs "$work"
     mkdir "$work"/{upper,scratch,root}
@@ -45,6 +44,7 @@ if [ "${1:-}" = inside ]; then
     rm -f usr/sbin/policy-rc.d
     mkdir -p run/systemd/system
     printf '[Unit]\nDefaultDependencies=no\nWants=systemd-journald.service\n' > run/systemd/system/trial.target
+    echo "$3" > etc/hostname
     mkdir old
     pivot_root . old
     umount -l /old
