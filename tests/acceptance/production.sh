@@ -93,21 +93,26 @@ there_was 'echo "from before" > uploads/before.txt && chmod 600 uploads/before.t
 
 # What the reader types when it is asked for.
 answers() {
-    case $1 in
-        server) printf '%s\n' "$S3_ACCESS_KEY_ID" "$S3_SECRET_ACCESS_KEY" ;;
-        client) on server sed -n 's/^api_key: "\(.*\)"$/\1/p' /root/web-1.key 2> /dev/null || true ;;
-    esac
+    sed -n 's/.*read -rsp "\(.*\): ".*/\1/p' "$1" | while read -r asked; do
+        case $asked in
+            "access key ID") echo "$S3_ACCESS_KEY_ID" ;;
+            "secret access key") echo "$S3_SECRET_ACCESS_KEY" ;;
+            api_key) on server sed -n 's/^api_key: "\(.*\)"$/\1/p' /root/web-1.key ;;
+        esac
+    done
 }
 # The values are the reader's own: those of the bucket that there is.
 ours() { printf 'BUCKET=%q REGION=%q ENDPOINT=http://127.0.0.1:3900\n' "$S3_BUCKET" "$S3_REGION"; }
 paste_at() {
     step "$1: $(grep -v -e '^#' -e '^$' "$2" | head -1) ..."
     {
+        # As hardened hosts have it.
+        echo 'umask 077'
         cat "$blocks"/*.values
         [ "$1" != server ] || ours
         cat "$2"
     } > "${root[$1]}/root/pasted"
-    answers "$1" | on "$1" bash -c 'cd /root && exec bash -euo pipefail pasted' || fail "README.md's lines at $1"
+    answers "$2" | on "$1" bash -c 'cd /root && exec bash -euo pipefail pasted' || fail "README.md's lines at $1"
 }
 for block in "$blocks"/*.*; do
     case $block in
