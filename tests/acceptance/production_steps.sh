@@ -37,6 +37,9 @@ stored uploads/before.txt $site/before.txt
 as_site 'echo "changed by the site" > before.txt'
 stored uploads/before.txt $site/before.txt
 mode client $site/before.txt "600 www-data:www-data"
+at=client
+rested() { [ "$(property StatusText s3up)" = "0 files wait, 0 parked, 3 files uploaded since the start" ]; }
+until_ok rested
 for secret in web-1.key ../etc/s3up/s3-access-key-id ../etc/s3up/s3-secret-access-key; do
     mode server /root/$secret "600 root:root"
 done
@@ -60,13 +63,38 @@ old_key=$(on client cat /etc/s3up/client.key)
 there sed -n 's/^api_key: "\(.*\)"$/\1/p' /root/web-1.new | on client install -m 600 /dev/stdin /etc/s3up/client.key
 on client systemctl restart s3up
 edit /etc/s3up/server.yaml "s/api_key_sha256: .*/api_key_sha256: \"$new\"/"
-asks() { on client curl -s -o /dev/null -w '%{http_code}' -H "Authorization: Bearer $1" "https://backup.example.com:8080/exists?path=a"; }
-closed() { [ "$(asks "$old_key")" = 401 ]; }
-until_ok closed
+asked() {
+    [ "$(on client curl -s -o /dev/null -w '%{http_code}' -H "Authorization: Bearer $1" \
+        "https://backup.example.com:8080/exists?path=a")" = "$2" ]
+}
+until_ok asked "$old_key" 401
 as_site 'echo new > new-key.txt'
 stored uploads/new-key.txt $site/new-key.txt
 on client s3up check -c /etc/s3up/client.yaml > /dev/null || fail "check"
 calm
+
+step "a key that is taken out opens nothing after a reload"
+at=server
+there cp -p /etc/s3up/server.yaml /root/server.yaml
+edit /etc/s3up/server.yaml "s/api_key_sha256: .*/api_key_sha256: \"$old\"/"
+there systemctl reload s3up-server
+new_key=$(on client cat /etc/s3up/client.key)
+until_ok asked "$new_key" 401
+there cp -p /root/server.yaml /etc/s3up/server.yaml
+there systemctl reload s3up-server
+until_ok asked "$new_key" 200
+calm
+
+step "the bucket's credentials are replaced"
+printf wrong | put /etc/s3up/s3-secret-access-key 600
+there systemctl restart s3up-server
+! there s3up-server check -c /etc/s3up/server.yaml > "$blocks/answer" || fail "check finds a wrong key right"
+grep -q 'FAILED: .*check s3.access_key_id' "$blocks/answer" || fail "check does not say what is wrong"
+as_site 'echo meanwhile > meanwhile.txt'
+printf %s "$S3_SECRET_ACCESS_KEY" | put /etc/s3up/s3-secret-access-key 600
+there systemctl restart s3up-server
+stored uploads/meanwhile.txt $site/meanwhile.txt
+worried "check s3.access_key_id"
 
 step "the certificate is renewed while an upload comes in"
 shown() { on client sh -c 'openssl s_client -connect backup.example.com:8080 < /dev/null 2> /dev/null | openssl x509 -noout -serial'; }
@@ -168,4 +196,9 @@ left() { on "$1" find /etc/s3up /var/lib/s3up /var/lib/s3up-server ! -type d 2> 
 [ "$(left server)" = "/etc/s3up/tls/fullchain.pem /etc/s3up/tls/privkey.pem" ] || fail "left: $(left server)"
 [ -z "$(left client)" ] || fail "left: $(left client)"
 cmp <(as_site 'cat before.txt') <(echo "changed by the site") || fail "a purge took a file"
+
+# The bucket is left as it was.
+for name in large data/a shop/a alice/b uploads/{first,before,new-key,meanwhile,renewed,upgraded,many-{1..9}}.txt; do
+    object "$name" -X DELETE
+done
 echo "all is well"
