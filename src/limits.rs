@@ -429,8 +429,10 @@ pub mod status {
 pub mod herald {
     use std::time::Duration;
 
-    /// Between two lines of the log.
-    pub const LINE_EVERY: Duration = Duration::from_secs(60);
+    /// Between two words to the service manager: who asks it how the client stands should not see a scan that is over.
+    pub const STANDING_EVERY: Duration = Duration::from_secs(5);
+    /// How many of them a line of the log comes after: a minute.
+    pub const STANDINGS_A_LINE: u32 = 12;
     /// Fewer uploads than this in a minute that ends at rest are not summed up.
     pub const FILES_TOLD_LEAST: u64 = 10;
     /// Between two looks of the bar: the eye wants no more.

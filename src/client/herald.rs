@@ -12,7 +12,9 @@ use crate::client::database::Database;
 use crate::client::progress::Progress;
 use crate::client::queue::{Counts, SharedQueue};
 use crate::clock;
-use crate::limits::herald::{BAR_EVERY, BAR_IDLE, FILES_TOLD_LEAST, LINE_EVERY};
+use crate::limits::herald::{
+    BAR_EVERY, BAR_IDLE, FILES_TOLD_LEAST, STANDING_EVERY, STANDINGS_A_LINE,
+};
 use crate::service;
 use crate::shown::{bytes, count, counted, span};
 use crate::threads::Stop;
@@ -58,11 +60,7 @@ impl Herald {
             }
             tell(standing(&self.sight()), &mut told);
             loop {
-                if stop.wait(LINE_EVERY) {
-                    return;
-                }
-                let now = self.sight();
-                tell(standing(&now), &mut told);
+                let Some(now) = self.minute(stop, &mut told) else { return };
                 if let Some(line) = line(&before, &now) {
                     log::info!("{line}");
                 }
@@ -72,6 +70,19 @@ impl Herald {
                 }
             }
         }
+    }
+
+    /// Tells the service manager for a minute how the work goes. How it stands then; nothing if `stop` is raised.
+    fn minute(&self, stop: &Stop, told: &mut String) -> Option<Sight> {
+        let mut now = Sight::default();
+        for _ in 0..STANDINGS_A_LINE {
+            if stop.wait(STANDING_EVERY) {
+                return None;
+            }
+            now = self.sight();
+            tell(standing(&now), told);
+        }
+        Some(now)
     }
 
     /// Shows the bar until all that was found is uploaded, or nothing moves any more.

@@ -1,21 +1,5 @@
 # What `units.sh` does once a systemd runs: `there` runs a command beside it.
 
-step() { printf '== %s\n' "$*"; }
-fail() {
-    echo "FAILED: $*"
-    there journalctl --no-pager -o short-precise -n 60 -u s3up -u s3up-server || true
-    exit 1
-}
-# Waits until a command succeeds.
-until_ok() {
-    for _ in $(seq 150); do "$@" > /dev/null 2>&1 && return; sleep 0.1; done
-    fail "in vain: $*"
-}
-property() { there systemctl show -P "$1" "$2"; }
-is() { [ "$(property "$1" "$2")" = "$3" ] || fail "$2: $1 is $(property "$1" "$2") and not $3"; }
-says() { there journalctl --no-pager -o cat -u "$1" | grep -F -q "$2"; }
-put() { there sh -c "mkdir -p \"\$(dirname $1)\" && cat > $1 && chmod $2 $1"; }
-
 KEY=sk_test_0123456789abcdef0123456789abcdef
 put /etc/s3up/server.yaml 644 << END
 server: {port: 8080}
