@@ -28,12 +28,11 @@ fn configurations() -> Vec<String> {
             found.push(text.to_owned());
         }
         if kind.starts_with("sh") {
-            let text = format!("\n{text}");
-            let files = text.split("\ncat > ").skip(1).filter_map(|file| {
-                let (name, file) = file.split_once('\n')?;
-                name.contains(".yaml <<").then(|| file.split_once("\nEOF").expect("it ends").0)
+            let files = text.split(".yaml <<").skip(1).map(|file| {
+                let (_, file) = file.split_once('\n').expect("lines follow");
+                file.split_once("\nEOF").expect("they end").0.replace("\\$", "$") + "\n"
             });
-            found.extend(files.map(|file| file.replace("\\$", "$") + "\n"));
+            found.extend(files);
         }
     }
     found

@@ -1,8 +1,8 @@
 //! The client daemon: it watches folders and sends what comes to rest there.
 //!
-//! This file has the main thread's loop: it begins a life of the client ([`life`]), waits for what ends
+//! This file has the main thread's loop: it begins a life of the client (`life`), waits for what ends
 //! it, and begins another one with a new configuration if SIGHUP asks for that. Both programs' orders of
-//! start and end are wiring; this one's are in [`life`].
+//! start and end are wiring; this one's are in `life`.
 
 pub mod ahead;
 pub mod arguments;
