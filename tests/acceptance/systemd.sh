@@ -58,6 +58,8 @@ fi
 declare -A first=() root=()
 outer=() groups=() folders=()
 trap end EXIT
+# Hosts do not outlive a script that is broken off.
+trap 'exit 130' INT TERM
 
 begin() {
     local host=$1 folder place own=()
