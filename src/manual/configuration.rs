@@ -62,11 +62,11 @@ fn describe(sheet: &mut Sheet, File { program, in_readme, .. }: &File) {
     sheet.section("SYNOPSIS").text([bold(call), italic(place.clone())]);
     sheet.section("DESCRIPTION").text([
         roman("A YAML file. "),
-        bold("server.port"),
+        bold("database.path"),
         roman(" is the key "),
-        bold("port"),
+        bold("path"),
         roman(" below the key "),
-        bold("server"),
+        bold("database"),
         roman("; a name that ends in "),
         bold("[]"),
         roman(
