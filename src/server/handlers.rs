@@ -246,8 +246,12 @@ impl Handlers {
                 let who = request.caller.name().unwrap_or("-");
                 let (method, target) =
                     (request.route.method(request.head_only), request.route.target());
-                log::error!("{who} {method} {target:?}: {error}");
-                self.store_failed(error.kind);
+                if error.kind == StoreErrorKind::Overtaken {
+                    log::info!("{who} {method} {target:?}: {error}");
+                } else {
+                    log::error!("{who} {method} {target:?}: {error}");
+                    self.store_failed(error.kind);
+                }
                 let code = error.kind.code();
                 ApiError::new(code, store_message(code))
             }

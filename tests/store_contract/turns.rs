@@ -18,7 +18,7 @@ fn begun<'s>(scene: &'s Scene, bytes: &[u8]) -> Box<dyn LargeObject + 's> {
 #[track_caller]
 fn assert_overtaken(large: Box<dyn LargeObject + '_>, bytes: &[u8]) {
     let error = large.complete(Digest::of(bytes)).unwrap_err();
-    assert_eq!(error.kind, StoreErrorKind::Unavailable, "{error}");
+    assert_eq!(error.kind, StoreErrorKind::Overtaken, "{error}");
 }
 
 pub(super) fn of_two_uploads_of_one_key_the_one_that_began_later_stands(scene: &Scene) {
@@ -70,7 +70,7 @@ pub(super) fn concurrent_writers_of_one_key_leave_one_whole_object(scene: &Scene
                     if let Err(error) = ended {
                         // Overtaken by a later one, and said in a way that makes the sender
                         // repeat it.
-                        assert_eq!(error.kind, StoreErrorKind::Unavailable, "{error}");
+                        assert_eq!(error.kind, StoreErrorKind::Overtaken, "{error}");
                     }
                 });
             }

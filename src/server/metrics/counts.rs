@@ -97,9 +97,12 @@ impl Counts {
         }
     }
 
-    /// The store has failed.
+    /// The store has failed, if it is to blame.
     pub fn store_failed(&self, kind: StoreErrorKind) {
-        add(&self.store_errors[kind as usize], 1);
+        // Others are nobody's failure.
+        if let Some(count) = self.store_errors.get(kind as usize) {
+            add(count, 1);
+        }
     }
 
     /// A body begins to come in.
@@ -280,6 +283,13 @@ mod tests {
             let told: Vec<_> = counts.store_errors().filter(|(_, count)| *count > 0).collect();
             assert_eq!(told, [(kind, 1)]);
         }
+    }
+
+    #[test]
+    fn an_upload_that_was_overtaken_is_no_failure_of_the_store() {
+        let counts = Counts::default();
+        counts.store_failed(StoreErrorKind::Overtaken);
+        assert!(counts.store_errors().all(|(_, count)| count == 0));
     }
 
     #[test]

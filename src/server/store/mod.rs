@@ -43,7 +43,8 @@ pub trait ObjectStore: Send + Sync {
     /// Stores a whole object that fits one buffer (at most [`crate::limits::PART_BYTES`]). The
     /// SHA-256 is stored with it also if the caller did not know it. Waits for an earlier upload of
     /// the key to get out of the way, for at most [`crate::limits::TURN_WAIT`]. Fails as
-    /// [`StoreErrorKind::Unavailable`] if that was not enough, or if a later one has overtaken it.
+    /// [`StoreErrorKind::Unavailable`] if that was not enough, [`StoreErrorKind::Overtaken`] if a later one
+    /// has come before it.
     fn put(&self, key: &ObjectKey, content: &[u8], metadata: &Metadata) -> Result<(), StoreError>;
 
     /// Begins an object that comes in several parts. `metadata.sha256` may be unknown here; stores
@@ -164,6 +165,8 @@ pub enum StoreErrorKind {
     Refused,
     /// The store does not answer, or asks to come back later.
     Unavailable,
+    /// A later upload of the same file came before this one: no failure of the store, and nobody has to act.
+    Overtaken,
 }
 
 /// A store's failure, for the server's log. [`StoreErrorKind`] alone reaches the client.
@@ -182,7 +185,7 @@ pub struct StoreError {
 }
 
 impl StoreErrorKind {
-    /// All kinds, in their order.
+    /// All kinds for which the store is to blame, in their order.
     pub const ALL: [Self; 4] = [Self::Full, Self::NameConflict, Self::Refused, Self::Unavailable];
 
     /// The kind in one word, for counting.
@@ -192,6 +195,7 @@ impl StoreErrorKind {
             Self::NameConflict => "name_conflict",
             Self::Refused => "refused",
             Self::Unavailable => "unavailable",
+            Self::Overtaken => "overtaken",
         }
     }
 
@@ -201,7 +205,7 @@ impl StoreErrorKind {
             Self::Full => ErrorCode::InsufficientStorage,
             Self::NameConflict => ErrorCode::InvalidPath,
             Self::Refused => ErrorCode::StoreRefused,
-            Self::Unavailable => ErrorCode::Unavailable,
+            Self::Unavailable | Self::Overtaken => ErrorCode::Unavailable,
         }
     }
 }

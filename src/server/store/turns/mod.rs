@@ -114,17 +114,16 @@ impl Drop for Turn<'_> {
 impl NoTurn {
     /// The failure of an operation on this key.
     pub(super) fn error(self, operation: &'static str, key: &str) -> StoreError {
-        let cause = match self {
-            Self::Overtaken => "a later upload of the same file has overtaken it",
-            Self::Blocked => "an earlier upload of the same file is still on its way to the store",
+        let (kind, cause) = match self {
+            Self::Overtaken => {
+                (StoreErrorKind::Overtaken, "a later upload of the same file has overtaken it")
+            }
+            Self::Blocked => (
+                StoreErrorKind::Unavailable,
+                "an earlier upload of the same file is still on its way to the store",
+            ),
         };
-        StoreError {
-            kind: StoreErrorKind::Unavailable,
-            operation,
-            subject: key.to_owned(),
-            cause: cause.to_owned(),
-            hint: None,
-        }
+        StoreError { kind, operation, subject: key.to_owned(), cause: cause.to_owned(), hint: None }
     }
 }
 
