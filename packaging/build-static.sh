@@ -79,14 +79,14 @@ find_rust() {
 }
 
 # musl-gcc links for musl's loader, also what is called static. These are its specifications for a program that
-# needs no loader and can yet be placed anywhere in memory.
+# needs no loader and can yet be placed anywhere in memory. C code may call what GCC has in libgcc.a.
 make_linker() {
     local specs
     specs=/usr/lib/$machine-linux-musl/musl-gcc.specs
     [ -f "$specs" ] || fail "there is no $specs: apt-get install musl-tools"
     sed -e 's/Scrt1\.o/rcrt1.o/' -e 's/^-dynamic-linker [^ ]*/-static -pie -no-dynamic-linker -z text/' \
         "$specs" > "$parts/specs"
-    printf '#!/bin/sh\nexec gcc "$@" -specs "%s"\n' "$parts/specs" > "$parts/linker"
+    printf '#!/bin/sh\nexec gcc "$@" -lgcc -specs "%s"\n' "$parts/specs" > "$parts/linker"
     chmod +x "$parts/linker"
 }
 
