@@ -134,7 +134,8 @@ find_rust
 find_paths
 
 flags=(-Ctarget-feature=+crt-static "${extra_rust[@]}")
-c_flags=()
+# mimalloc would have the time of its compilation in it.
+c_flags=(-Wno-builtin-macro-redefined '-D__DATE__="-"' '-D__TIME__="-"')
 for path in "${paths[@]}"; do
     flags+=("--remap-path-prefix=$path")
     c_flags+=("-ffile-prefix-map=$path")
