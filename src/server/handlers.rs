@@ -246,12 +246,11 @@ impl Handlers {
                 let who = request.caller.name().unwrap_or("-");
                 let (method, target) =
                     (request.route.method(request.head_only), request.route.target());
-                if error.kind == StoreErrorKind::Overtaken {
-                    log::info!("{who} {method} {target:?}: {error}");
-                } else {
-                    log::error!("{who} {method} {target:?}: {error}");
-                    self.store_failed(error.kind);
-                }
+                // Nobody has to act when an upload was overtaken.
+                let overtaken = error.kind == StoreErrorKind::Overtaken;
+                let level = if overtaken { log::Level::Info } else { log::Level::Error };
+                log::log!(level, "{who} {method} {target:?}: {error}");
+                self.store_failed(error.kind);
                 let code = error.kind.code();
                 ApiError::new(code, store_message(code))
             }
