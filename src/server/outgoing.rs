@@ -8,17 +8,20 @@ use crate::tcp::TcpConnector;
 use rustls::crypto::ring;
 use std::sync::Arc;
 use ureq::config::{Config, ConfigBuilder};
-use ureq::tls::{Certificate, RootCerts, TlsConfig};
+use ureq::tls::{Certificate, RootCerts, TlsConfig, TlsConfigBuilder};
 use ureq::typestate::AgentScope;
 use ureq::unversioned::transport::{ConnectProxyConnector, Connector as _, RustlsConnector};
 use ureq::{Agent, Proxy};
 
+/// What an agent begins with that trusts these CAs.
+pub fn config(roots: RootCerts, proxy: Option<Proxy>) -> ConfigBuilder<AgentScope> {
+    config_with(TlsConfig::builder().root_certs(roots), proxy)
+}
+
 /// What an agent begins with. Every status is an answer, and no redirect is followed: signatures and
 /// tokens are for one host.
-pub fn config(roots: RootCerts, proxy: Option<Proxy>) -> ConfigBuilder<AgentScope> {
-    let tls = TlsConfig::builder()
-        .root_certs(roots)
-        .unversioned_rustls_crypto_provider(Arc::new(ring::default_provider()));
+pub fn config_with(trust: TlsConfigBuilder, proxy: Option<Proxy>) -> ConfigBuilder<AgentScope> {
+    let tls = trust.unversioned_rustls_crypto_provider(Arc::new(ring::default_provider()));
     Agent::config_builder()
         .http_status_as_error(false)
         .max_redirects(0)
