@@ -1,7 +1,7 @@
 //! A running client and its file: on SIGHUP it begins anew with what stands there, if that is sound.
 
+use crate::pair_signals::pair_with_a_held_upload;
 use crate::support::bucket::Kind;
-use crate::support::content;
 use crate::support::pair::Pair;
 use crate::support::relay::Relay;
 use crate::support::vitals::Vitals;
@@ -9,8 +9,6 @@ use rustix::process::Signal;
 
 /// What the log says when a life has begun: the first one's, then one for each reload.
 const BEGUN: &str = "scan (start)";
-
-const MIB: usize = 1024 * 1024;
 
 fn hang_up(pair: &Pair) {
     pair.client.daemon().signal(Signal::HUP);
@@ -108,13 +106,7 @@ fn a_sound_file_with_which_no_client_can_run_leaves_the_one_that_does() {
 /// A pair in the middle of an upload, which the relay holds, and a file with one more watch, which the
 /// client has been told to read: it waits for the upload in its hand.
 fn pair_in_the_middle_of_a_reload() -> (Pair, Relay) {
-    let mut pair = Pair::new(Kind::Directory);
-    let relay = Relay::start(pair.server.listening_port(), 12 * MIB);
-    pair.client.url = relay.url();
-    pair.client.start();
-    // More than the sockets on the way can hold, so that the client is still sending.
-    pair.write("a", &content(1, 48 * MIB));
-    relay.wait_until_held();
+    let (mut pair, relay) = pair_with_a_held_upload();
     pair.client.watch("more", "more/");
     pair.client.configure();
     hang_up(&pair);

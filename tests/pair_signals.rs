@@ -14,8 +14,8 @@ use std::time::Duration;
 
 const MIB: usize = 1024 * 1024;
 
-/// A pair in the middle of an upload, which the relay holds: its first part is in the store already.
-fn pair_with_an_upload_in_hand() -> (Pair, Relay) {
+/// A pair in the middle of an upload, which the relay holds.
+pub(crate) fn pair_with_a_held_upload() -> (Pair, Relay) {
     let mut pair = Pair::new(Kind::Directory);
     let relay = Relay::start(pair.server.listening_port(), 12 * MIB);
     pair.client.url = relay.url();
@@ -23,6 +23,12 @@ fn pair_with_an_upload_in_hand() -> (Pair, Relay) {
     // More than the sockets on the way can hold, so that the client is still sending.
     pair.write("a", &content(1, 48 * MIB));
     relay.wait_until_held();
+    (pair, relay)
+}
+
+/// The same, with the upload's first part in the store already.
+fn pair_with_an_upload_in_hand() -> (Pair, Relay) {
+    let (pair, relay) = pair_with_a_held_upload();
     eventually(DEADLINE, "the upload's first part is stored", || {
         (!pair.server.bucket.leftovers().is_empty()).then_some(())
     });
